@@ -1,0 +1,250 @@
+"""Every setting and the only home of every default (style rule 19).
+
+Frozen pydantic models, one per concern, one docstring per field group. Nothing here reads a file or the
+environment: ``configs.load`` does, once, and returns a ``Settings``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+CostTier = Literal["free", "low", "medium", "high"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RequestSettings(Section):
+    """Limits and defaults of one request (admit.limits)."""
+
+    deadline_s: PositiveFloat = 120.0
+    """Wall time of a request when the caller names none."""
+    deadline_s_max: PositiveFloat = 3600.0
+    prompt_bytes_max: PositiveInt = 262_144
+    """UTF-8 bytes over all messages of one request."""
+    messages_max: PositiveInt = 1_000
+    tags_max: PositiveInt = 32
+    batch_max: PositiveInt = 10_000
+    batch_concurrency: PositiveInt = 8
+    max_tokens: PositiveInt = 512
+    """Output tokens asked for when the caller names none; always sent, so that a cost has an upper bound (L1)."""
+    max_tokens_max: PositiveInt = 32_768
+    answer_bytes_max: PositiveInt = 4_194_304
+    """An answer longer than this is cut and counted as a failure (fault 33)."""
+
+
+class RedisSettings(Section):
+    """The two Redis roles (X0). ``None`` means the embedded server of the data folder."""
+
+    state_url: SecretStr | None = None
+    cache_url: SecretStr | None = None
+    timeout_s: PositiveFloat = 0.25
+    """Socket, connect and pool-wait bound of every call (X7)."""
+    pool_max: PositiveInt = 64
+    cache_max_mb: PositiveInt = 256
+
+
+class CacheSettings(Section):
+    """Exact tier (cache.exact)."""
+
+    enabled: bool = True
+    ttl_s: PositiveInt = 86_400
+    ttl_s_max: PositiveInt = 2_592_000
+    entry_bytes_max: PositiveInt = 1_048_576
+
+
+class BreakerSettings(Section):
+    """One breaker; the same numbers for agents, models, tools and stores (resilience.md §1)."""
+
+    consecutive_failures: PositiveInt = 5
+    failure_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    rate_min_calls: PositiveInt = 20
+    window_s: PositiveFloat = 60.0
+    open_s: PositiveFloat = 60.0
+    open_s_max: PositiveFloat = 300.0
+    jitter: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    half_open_probes: PositiveInt = 1
+    half_open_successes: PositiveInt = 1
+    probe_deadline_s: PositiveFloat = 30.0
+    lease_s: PositiveFloat = 35.0
+    ema_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    ema_start: Share = 1.0
+    park_s_max: PositiveFloat = 300.0
+    """Longest time a Retry-After may park a key (fault 13)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BreakerSettings:
+        if self.probe_deadline_s >= self.lease_s:
+            raise ValueError(
+                f"probe_deadline_s ({self.probe_deadline_s}) must be below lease_s ({self.lease_s}), rule B1b"
+            )
+        if self.open_s > self.open_s_max:
+            raise ValueError(f"open_s ({self.open_s}) must not exceed open_s_max ({self.open_s_max})")
+        return self
+
+
+class ShieldSettings(Section):
+    """Deadlines and retries around one leaf call. The shield is the only owner of retries."""
+
+    connect_s: PositiveFloat = 5.0
+    first_token_s: PositiveFloat = 30.0
+    idle_s: PositiveFloat = 20.0
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    """Extra tries per route, before the first byte only (F1)."""
+    retry_share: Share = 0.2
+    """Retries as a share of calls in any ``retry_window_s`` (Finagle's budget)."""
+    retry_window_s: PositiveFloat = 10.0
+    retry_floor: Annotated[int, Field(ge=0)] = 10
+    """Retries allowed per window however few calls there were."""
+    backoff_s: PositiveFloat = 0.05
+    backoff_s_max: PositiveFloat = 1.0
+
+
+class EncoderSettings(Section):
+    """MiniLM on ONNX Runtime (route.embed). ``None`` paths mean the shipped files."""
+
+    model_path: Path | None = None
+    model_sha256: str | None = None
+    tokenizer_path: Path | None = None
+    threads: PositiveInt = 1
+    max_tokens: PositiveInt = 256
+    """Longer texts are cut; the model was trained on 256 word pieces."""
+
+
+class RoutingSettings(Section):
+    """Zero-shot router (route.discover, route.score)."""
+
+    keyword_bonus: Share = 0.1
+    keyword_hits_max: PositiveInt = 3
+    example_weight: Share = 0.5
+    """Share of an agent's similarity that comes from its nearest example; the rest from its description."""
+    temperature: PositiveFloat = 0.05
+    """Softmax temperature that turns scores into confidence."""
+    out_of_scope: Share = 0.2
+    """Below this intent match the question goes to ``general_agent``."""
+    general_agent: Name = "general"
+    weight_success: Share = 0.2
+    weight_cost: Share = 0.02
+    weight_latency: Share = 0.02
+    """Exponents: score = intent × success^w × cost^w × latency^w."""
+    fallback_agents: tuple[Name, ...] = ("general",)
+
+
+class ProviderSettings(Section):
+    """An OpenAI-compatible endpoint (serve.providers)."""
+
+    base_url: str
+    api_key_env: str | None = None
+    """Name of the variable that holds the key; the key itself never stands in a file."""
+    prices: str | None = None
+    """Provider id in genai-prices' data; ``None`` means its models are free or priced by hand."""
+    local: bool = False
+    """Runs on this machine or network: no data leaves it, and it needs no key."""
+    embedded: bool = False
+    """Served by the embedded model host of the data folder; ``base_url`` is then found at start."""
+
+
+class ModelPrice(Section):
+    """Dollars per million tokens, where genai-prices does not know the model."""
+
+    input: Annotated[float, Field(ge=0.0)]
+    output: Annotated[float, Field(ge=0.0)]
+
+
+class ModelSettings(Section):
+    """One model as a route: provider, its name there, and what it can hold."""
+
+    provider: Name
+    model: str
+    context_window: PositiveInt | None = None
+    """Tokens; ``None`` takes it from genai-prices' data."""
+    price: ModelPrice | None = None
+    first_token_s: PositiveFloat | None = None
+    """Overrides ``shield.first_token_s`` for a model that is known to be slow."""
+
+
+class AgentCapability(Section):
+    """One agent: what it is for, how to find it, and which role of model answers.
+
+    The same record whether it comes from ``agents/*.yaml`` or from ``engine.register_agent``.
+    """
+
+    name: Name
+    description: Annotated[str, Field(min_length=1, max_length=2_000)]
+    keywords: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    """Questions in our own words that this agent should get."""
+    prompt: str = ""
+    """File under ``agents/prompts``; empty for agents with a Python handler."""
+    role: Name = "default"
+    """Which list of ``roles`` answers for it."""
+    tools: tuple[Name, ...] = ()
+    """Capabilities of ``tools.yaml`` that it may use."""
+    cost_tier: CostTier = "free"
+    avg_latency_ms: PositiveFloat = 1_000.0
+    max_tokens: PositiveInt | None = None
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+
+
+class TeamSettings(Section):
+    """A named group of agents. Run order and hand-over arrive with the strategies."""
+
+    name: Name
+    description: Annotated[str, Field(min_length=1, max_length=2_000)]
+    agents: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class ToolSettings(Section):
+    """One capability and its ordered providers, as data; the sessions arrive with MCP."""
+
+    name: Name
+    description: Annotated[str, Field(min_length=1, max_length=2_000)]
+    providers: Annotated[tuple[Name, ...], Field(min_length=1)]
+    read_only: bool = True
+
+
+class EmbeddedSettings(Section):
+    """Supervised child processes of the data folder."""
+
+    start_s: PositiveFloat = 20.0
+    """How long a start may take before it is an error."""
+    stop_s: PositiveFloat = 5.0
+    restart_backoff_s: PositiveFloat = 0.2
+    restart_backoff_s_max: PositiveFloat = 5.0
+    model_threads: PositiveInt = 1
+    """More than one collapses when the cores are shared (architecture.md)."""
+    model_context: PositiveInt = 4_096
+    model_slots: PositiveInt = 2
+    """Requests the local model decodes at once; others wait in its queue."""
+
+
+class Settings(Section):
+    """The whole configuration of one engine."""
+
+    profile: Name = "local"
+    data_dir: Path = Path(".switchgear")
+    redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
+    request: RequestSettings = RequestSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    shield: ShieldSettings = ShieldSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    routing: RoutingSettings = RoutingSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    providers: dict[Name, ProviderSettings] = {}
+    models: dict[Name, ModelSettings] = {}
+    roles: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = {}
+    """Ordered model chain per role; ``default`` serves every role that a profile does not name."""
+    agents: tuple[AgentCapability, ...] = ()
+    teams: tuple[TeamSettings, ...] = ()
+    tools: tuple[ToolSettings, ...] = ()
+    ceiling_price: ModelPrice = ModelPrice(input=100.0, output=500.0)
+    """Charged for a model nobody has a price for: unknown is never $0 (L6)."""

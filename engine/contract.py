@@ -1,0 +1,140 @@
+"""What the independent parts of the engine expect of each other. Protocols and their values, nothing else.
+
+Implementations: ``engine/cache`` (AnswerCache), ``engine/resilience`` (BreakerStore), ``engine/routing``
+(Router), ``engine/cost`` (Ledger). Each has an in-memory or deny-by-default twin that passes the same contract
+suite under ``tests/contract``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from configs.kernel import Money, Outcome, Usage
+from engine.types import Decision, Request
+
+
+class BreakerState(StrEnum):
+    """States of resilience.md §1."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"
+    FORCED_CLOSED = "forced_closed"
+    DISABLED = "disabled"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """Leave to make one call. Valid for the generation it was given in (B4)."""
+
+    subject: str
+    call_id: str
+    generation: int
+    probe: bool
+    state: BreakerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """No leave, and when asking again may help."""
+
+    subject: str
+    state: BreakerState
+    generation: int
+    retry_after_s: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerView:
+    """A breaker as it stands: for the router, the record and people."""
+
+    subject: str
+    state: BreakerState
+    generation: int
+    consecutive_failures: int
+    ema_success: float
+    retry_after_s: float | None
+    reason: str
+
+
+class BreakerStore(Protocol):
+    """Where breakers live. One atomic step per call (X1); callers never read, decide and write."""
+
+    async def acquire(self, subject: str, call_id: str) -> Permit | Refusal:
+        """Ask leave for one call."""
+        ...
+
+    async def report(
+        self, permit: Permit, outcome: Outcome, *, reason: str = "", retry_after_s: float | None = None
+    ) -> BreakerView:
+        """Say how the call ended, exactly once in effect (B6). Also frees the permit."""
+        ...
+
+    async def view(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
+        """Current state of each subject; one that was never used is CLOSED with a fresh record."""
+        ...
+
+    async def force(self, subject: str, state: BreakerState, *, actor: str, reason: str) -> BreakerView:
+        """Set FORCED_OPEN, FORCED_CLOSED or DISABLED by hand, or CLOSED to give control back (B16)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedAnswer:
+    """A stored answer with what is needed to explain it."""
+
+    text: str
+    decision: Decision
+    model: str | None
+    usage: Usage
+    stored_at_s: float
+    """Unix time; for people, never for a decision (the store's TTL decides)."""
+
+
+class AnswerCache(Protocol):
+    """Exact answers by fingerprint and scope (cache.exact, cache.scope)."""
+
+    async def get(self, key: str) -> CachedAnswer | None:
+        """The stored answer, or ``None``. A corrupt or foreign entry is deleted and is a miss (fault 46)."""
+        ...
+
+    async def put(self, key: str, answer: CachedAnswer, *, ttl_s: int) -> None:
+        """Store for ``ttl_s`` seconds."""
+        ...
+
+    async def delete(self, key: str) -> bool:
+        """Forget one entry; whether there was one."""
+        ...
+
+
+class Router(Protocol):
+    """Chooses who answers."""
+
+    async def route(self, request: Request) -> Decision:
+        """Rank the registered agents for ``request``; deterministic for equal inputs and equal breaker views."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Money held for one request before any paid call."""
+
+    request_id: str
+    estimate: Money
+
+
+class Ledger(Protocol):
+    """Reserve, then settle (resilience.md §3)."""
+
+    async def reserve(self, request: Request, estimate: Money) -> Reservation:
+        """Hold ``estimate`` or refuse."""
+        ...
+
+    async def settle(self, reservation: Reservation, actual: Money) -> None:
+        """Turn the hold into a charge of what was really spent."""
+        ...

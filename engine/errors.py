@@ -1,0 +1,117 @@
+"""Every error a caller of the engine can meet, one tree, stable codes.
+
+::
+
+    SwitchgearError                    configs.errors: code, message, hint
+    ├── ConfigError                    configs.errors: the operator must act
+    ├── InvalidInput                   the caller must change the request
+    │   └── UnknownName                …a name: agent, model, profile; carries the nearest known one
+    ├── NotBuilt                       the parameter is real, this release refuses it by name
+    ├── AllRoutesUnavailable           no route answered; carries every reason and the smallest retry-after (F5)
+    ├── AnswerInterrupted              a stream broke after its first token was shown (F4)
+    ├── DeadlineExceeded               the request's own time ran out
+    ├── EngineClosed                   execute() outside ``async with``
+    ├── BackendUnavailable             memory.errors: an embedded or real store cannot be reached
+    ├── CallFailed, AgentNotUsable     agents.errors
+    └── ModelFileError                 engine.routing.encoder: MiniLM is missing or not the file it should be
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from configs.errors import SwitchgearError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.types import Attempt
+
+
+class InvalidInput(SwitchgearError):
+    """The request itself is wrong. Costs nothing and is never retried."""
+
+    code = "invalid_input"
+
+
+class UnknownName(InvalidInput):
+    """A name that nothing here answers to."""
+
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        choices = sorted(known)
+        near = get_close_matches(name, choices, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices) or 'none'}"
+        super().__init__(f"unknown {kind} {name[:64]!r}", hint=hint, code=f"unknown_{kind}")
+
+
+class NotBuilt(SwitchgearError):
+    """A parameter or command whose feature this release does not have. Refused rather than ignored."""
+
+    code = "not_built"
+
+    def __init__(self, feature: str, requirement: str) -> None:
+        super().__init__(
+            f"{feature} is not built yet",
+            hint=f"see requirement {requirement} in docs/requirements.yaml; leave it at its default",
+        )
+        self.feature = feature
+        self.requirement = requirement
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReason:
+    """Why one leg did not answer."""
+
+    agent: str
+    model: str | None
+    outcome: str
+    reason: str
+
+
+class AllRoutesUnavailable(SwitchgearError):
+    """Every leg of the chain failed or was refused (F5)."""
+
+    code = "all_routes_unavailable"
+
+    def __init__(self, attempts: Iterable[Attempt]) -> None:
+        tried = tuple(attempts)
+        self.attempts = tried
+        self.reasons = tuple(
+            RouteReason(a.agent, a.model, a.outcome.value, a.error or a.outcome.value) for a in tried
+        )
+        waits = [a.retry_after_s for a in tried if a.retry_after_s is not None]
+        self.retry_after_s: float | None = min(waits) if waits else None
+        lines = "; ".join(f"{r.agent}/{r.model or 'handler'}: {r.reason}" for r in self.reasons)
+        wait = f"retry in {self.retry_after_s:.0f} s; " if self.retry_after_s is not None else ""
+        super().__init__(
+            f"no route could answer: {lines or 'the chain is empty'}",
+            hint=f"{wait}`switchgear doctor` shows what is reachable",
+        )
+
+
+class AnswerInterrupted(SwitchgearError):
+    """A stream broke after text had been shown; the text so far is in ``partial`` and is never spliced (F4)."""
+
+    code = "answer_interrupted"
+
+    def __init__(self, partial: str, attempts: Iterable[Attempt]) -> None:
+        self.partial = partial
+        self.attempts = tuple(attempts)
+        reason = self.attempts[-1].error if self.attempts else "unknown"
+        super().__init__(f"the answer broke off after {len(partial)} characters: {reason}", hint="ask again")
+
+
+class DeadlineExceeded(SwitchgearError):
+    """The request's own deadline passed before an answer was complete."""
+
+    code = "deadline_exceeded"
+
+
+class EngineClosed(SwitchgearError):
+    """The engine is not open."""
+
+    code = "engine_closed"

@@ -1,0 +1,108 @@
+"""What goes into the engine, what comes out, and the record of why. Frozen data, no behaviour beyond views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from configs.kernel import Deadline, Message, Money, Outcome, Principal, Sampling, Usage
+
+CacheMode = Literal["default", "off", "refresh"]
+Source = Literal["model", "exact_cache"]
+Strategy = Literal["single"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One validated request. Built by ``engine.gateway.admit.build_request`` and nowhere else."""
+
+    id: str
+    principal: Principal
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    deadline: Deadline
+    agent: str | None = None
+    models: tuple[str, ...] = ()
+    cache: CacheMode = "default"
+    ttl_s: int
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def question(self) -> str:
+        """The text that is routed: the last user message."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One agent as the router scored it; every factor that entered ``score`` (route.score)."""
+
+    agent: str
+    score: float
+    similarity: float
+    keyword_hits: tuple[str, ...]
+    intent: float
+    success: float
+    cost: float
+    latency: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One step of the fallback chain: an agent, and the model id that answers for it (``None``: own handler)."""
+
+    agent: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Why this agent, in this way, with these legs to fall back on."""
+
+    agent: str
+    strategy: Strategy
+    confidence: float
+    reason: str
+    candidates: tuple[Candidate, ...] = ()
+    legs: tuple[Leg, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One leg as it was tried, or skipped without a call. ``error`` is safe to show."""
+
+    agent: str
+    model: str | None
+    outcome: Outcome
+    called: bool
+    latency_ms: float
+    first_token_ms: float | None = None
+    usage: Usage = Usage()
+    cost: Money = Money()
+    tries: int = 0
+    breaker: str = "closed"
+    error: str | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the caller gets. ``attempts`` is empty when no model ran."""
+
+    text: str
+    source: Source
+    decision: Decision
+    attempts: tuple[Attempt, ...]
+    usage: Usage
+    cost: Money
+    latency_ms: float
+    request_id: str
+    trace_id: str
+    model: str | None = None
+    thread_id: str | None = None
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def cost_usd(self) -> float:
+        """Dollars, for display; ``cost`` is exact."""
+        return self.cost.usd
