@@ -7,12 +7,13 @@ suite under ``tests/contract``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from configs.kernel import Money, Outcome, Usage
-from engine.types import Decision, Request
+from engine.types import Attempt, Decision, Leg, Request
 
 
 class BreakerState(StrEnum):
@@ -112,6 +113,24 @@ class AnswerCache(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegResult:
+    """How one leg ended. ``shown``: text of it has reached the client, so nobody may take over (F4)."""
+
+    attempt: Attempt
+    text: str
+    shown: bool
+    may_fall_back: bool
+
+
+class LegRunner(Protocol):
+    """Runs one leg of a chain. Every failure is a value; only cancellation and graph signals are raised."""
+
+    async def run(self, leg: Leg, request: Request, show: Callable[[str], None] | None) -> LegResult:
+        """Answer ``request`` by ``leg``, passing each piece of text to ``show`` when somebody is watching."""
+        ...
+
+
 class Router(Protocol):
     """Chooses who answers."""
 
@@ -126,6 +145,10 @@ class Reservation:
 
     request_id: str
     estimate: Money
+
+
+Estimate = Callable[[Request, tuple[Leg, ...]], Money]
+"""The most that ``request`` can cost over these legs (L1)."""
 
 
 class Ledger(Protocol):

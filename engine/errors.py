@@ -9,6 +9,7 @@
     ├── NotBuilt                       the parameter is real, this release refuses it by name
     ├── AllRoutesUnavailable           no route answered; carries every reason and the smallest retry-after (F5)
     ├── AnswerInterrupted              a stream broke after its first token was shown (F4)
+    ├── RejectedByModel                the model refused this request: bad parameters, or its content policy
     ├── DeadlineExceeded               the request's own time ran out
     ├── EngineClosed                   execute() outside ``async with``
     ├── BackendUnavailable             memory.errors: an embedded or real store cannot be reached
@@ -103,6 +104,17 @@ class AnswerInterrupted(SwitchgearError):
         self.attempts = tuple(attempts)
         reason = self.attempts[-1].error if self.attempts else "unknown"
         super().__init__(f"the answer broke off after {len(partial)} characters: {reason}", hint="ask again")
+
+
+class RejectedByModel(SwitchgearError):
+    """The provider would not answer this request, and another route would say the same."""
+
+    code = "rejected_by_model"
+
+    def __init__(self, attempts: Iterable[Attempt]) -> None:
+        self.attempts = tuple(attempts)
+        last = self.attempts[-1]
+        super().__init__(f"{last.model or last.agent} rejected the request: {last.error}", hint="change the request")
 
 
 class DeadlineExceeded(SwitchgearError):

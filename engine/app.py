@@ -1,0 +1,223 @@
+"""The public API: ``async with Engine.open("local") as engine: answer = await engine.execute("…")``.
+
+Thin by design. What a request goes through is in ``engine.run``; which concrete parts an engine is made of, in
+``engine.compose``; ``engine.sync`` is the twin for scripts and notebooks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from configs.errors import SwitchgearError
+from configs.kernel import Message, Principal
+from configs.load import load_settings
+from configs.settings import AgentCapability, Settings
+from engine.compose import Parts, open_parts
+from engine.errors import EngineClosed, InvalidInput
+from engine.events import Event, Final
+from engine.gateway.admit import Options, build_request
+from engine.types import Answer, CacheMode, Decision, Request
+
+if TYPE_CHECKING:
+    from agents.handler import AnyHandler
+
+Prompt = str | Sequence[Message | Mapping[str, object]]
+
+
+class AskOptions(TypedDict, total=False):
+    """Keyword arguments of ``execute``, ``stream`` and ``execute_batch`` (serve.python).
+
+    What this release has not built is refused by name (``NotBuilt``), never ignored.
+    """
+
+    user_id: str
+    """Who asks; the scope of the cache. ``"local"`` when left out."""
+    tenant_id: str
+    thread_id: str | None
+    agent: str | None
+    """Skip routing and ask this agent."""
+    team: str | None
+    strategy: Literal["auto", "single", "parallel", "cascade", "graduated", "consensus"] | None
+    models: Sequence[str] | None
+    """Model ids to try, in order, instead of the agent's own chain."""
+    deadline_s: float | None
+    max_cost_usd: float | None
+    max_tokens: int | None
+    temperature: float | None
+    cache: CacheMode
+    ttl_s: int | None
+    response_schema: Mapping[str, Any] | type | None
+    priority: Literal["high", "normal", "low"]
+    data_class: Literal["public", "internal", "pii", "phi"] | None
+    tags: Mapping[str, str] | None
+
+
+class Engine:
+    """A running engine. Get one from ``Engine.open``; safe for any number of concurrent requests on one loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._open = True
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        profile: str | None = None,
+        *,
+        config_file: Path | None = None,
+        settings: Settings | None = None,
+        preload: bool = False,
+    ) -> AsyncGenerator[Engine]:
+        """Start an engine and stop it at the end of the block.
+
+        ``profile`` is ``local``, ``budget``, ``balanced`` or ``premium``; ``settings`` skips all files. Stores
+        that are not there make the engine degraded, not absent: see ``degraded``. With ``preload`` the models
+        are loaded before the block is entered. Raises ``ConfigError``.
+        """
+        chosen = settings if settings is not None else load_settings(profile, config_file)
+        async with open_parts(chosen) as parts:
+            engine = cls(parts)
+            try:
+                if preload:
+                    await engine.preload()
+                yield engine
+            finally:
+                engine._open = False
+
+    @property
+    def settings(self) -> Settings:
+        """The frozen configuration this engine runs on."""
+        return self._parts.settings
+
+    @property
+    def agents(self) -> tuple[AgentCapability, ...]:
+        """Every agent that can be routed to now, by name."""
+        return tuple(agent.capability for _, agent in sorted(self._parts.roster.agents.items()))
+
+    @property
+    def degraded(self) -> Mapping[str, str]:
+        """What is missing right now, and why."""
+        return dict(self._parts.degraded)
+
+    async def execute(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
+        """Answer one prompt: text, or messages of the form ``{"role": …, "content": …}``.
+
+        Raises ``InvalidInput``, ``NotBuilt``, ``AllRoutesUnavailable``, ``RejectedByModel``, ``DeadlineExceeded``.
+        """
+        return await self._parts.run.answer(self._request(prompt, options), None)
+
+    async def stream(self, prompt: Prompt, **options: Unpack[AskOptions]) -> AsyncGenerator[Event]:
+        """The same as a stream of events, ending with ``Final``; closing it cancels the work.
+
+        After the first ``Token`` there is no silent switch to another route: a break raises ``AnswerInterrupted``.
+        """
+        request = self._request(prompt, options)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        # A task of its own, because a span held open across a yield would leak into the consumer.
+        work = asyncio.create_task(self._parts.run.answer(request, events.put_nowait))
+        work.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await work
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.wait((work,))
+
+    async def execute_batch(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        concurrency: int | None = None,
+        on_done: Callable[[int, int], None] | None = None,
+        **options: Unpack[AskOptions],
+    ) -> list[Answer | SwitchgearError]:
+        """Answer many prompts, at most ``concurrency`` at once, in the order given.
+
+        A prompt that fails leaves its error in its place and does not stop the others. ``on_done(done, total)``
+        is called after each.
+        """
+        limits = self.settings.request
+        if len(prompts) > limits.batch_max:
+            raise InvalidInput(f"{len(prompts)} prompts, at most {limits.batch_max} are taken", code="batch_too_large")
+        width = limits.batch_concurrency if concurrency is None else concurrency
+        if width < 1:
+            raise InvalidInput("concurrency must be at least 1", code="invalid_option")
+        places = asyncio.Semaphore(width)
+        done = 0
+
+        async def one(prompt: Prompt) -> Answer | SwitchgearError:
+            nonlocal done
+            async with places:
+                try:
+                    return await self.execute(prompt, **options)
+                except SwitchgearError as exc:
+                    return exc
+                finally:
+                    done += 1
+                    if on_done is not None:
+                        on_done(done, len(prompts))
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(prompt)) for prompt in prompts]
+        return [task.result() for task in tasks]
+
+    async def route(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Decision:
+        """Who would answer, and why, without asking anyone."""
+        router = await self._parts.router()
+        return await router.route(self._request(prompt, options))
+
+    def register_agent(
+        self, capability: AgentCapability, handler: AnyHandler | None = None, *, replace: bool = False
+    ) -> None:
+        """Make an agent routable at once (route.discover).
+
+        ``handler`` is the caller's own async function, async generator, LangChain Runnable or compiled graph; it
+        gets a breaker like every other agent. Without one the capability's ``prompt`` and ``role`` answer through
+        a model. Raises ``AgentNotUsable``.
+        """
+        self._parts.register(capability, handler, replace)
+
+    def unregister_agent(self, name: str) -> bool:
+        """Take an agent out of routing; requests already with it finish. Whether there was one."""
+        return self._parts.roster.unregister(name)
+
+    async def preload(self, on_step: Callable[[str], None] | None = None) -> None:
+        """Load everything a first question would wait for: router, graph, local model (serve.preload)."""
+        await self._parts.preload(on_step)
+
+    def _request(self, prompt: Prompt, options: AskOptions) -> Request:
+        if not self._open:
+            raise EngineClosed("this engine has been closed", hint="ask inside `async with Engine.open(…)`")
+        given = dict(options)
+        try:
+            principal = Principal(
+                user_id=str(given.pop("user_id", "local")), tenant_id=str(given.pop("tenant_id", "default"))
+            )
+            chosen = Options(**given)
+        except (ValueError, TypeError) as exc:
+            raise InvalidInput(str(exc), code="invalid_option") from exc
+        return build_request(
+            prompt,
+            principal,
+            chosen,
+            self.settings,
+            request_id=uuid.uuid4().hex,
+            now_s=time.monotonic(),
+        )
+
+
+async def final_answer(events: AsyncIterator[Event]) -> Answer:
+    """Run a stream to its end and return the answer, for callers who watch only some of the events."""
+    async for event in events:
+        if isinstance(event, Final):
+            return event.answer
+    raise EngineClosed("the stream ended without an answer")

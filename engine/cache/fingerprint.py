@@ -1,0 +1,68 @@
+"""Which requests may share an answer: one hash over everything the answer depends on (cache.scope).
+
+Pure. Fields are length-prefixed before hashing, so no two different requests can spell the same input
+(security.md, «Cache key ambiguity»), and ids of any text never appear in a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+
+from configs.kernel import Message
+from engine.types import Request
+
+SCHEMA = "x1"
+"""Bumped when what is hashed or stored changes; old entries are then never read again."""
+
+
+def digest(fields: Iterable[str]) -> str:
+    """SHA-256 over length-prefixed UTF-8 fields, as 64 hex digits. Injective up to hash collisions."""
+    sha = hashlib.sha256()
+    for field in fields:
+        data = field.encode()
+        sha.update(len(data).to_bytes(8, "big"))
+        sha.update(data)
+    return sha.hexdigest()
+
+
+def normalise(text: str) -> str:
+    """NFC, one kind of line end, no surrounding space. Case and inner space stay: they can carry meaning."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+def scope_key(tenant_id: str, user_id: str) -> str:
+    """The hard partition: 16 hex digits of the owner's hash, the first part of every key."""
+    return digest(("scope", tenant_id, user_id))[:16]
+
+
+def fingerprint(request: Request, *, policy: str) -> str:
+    """The cache key of ``request`` under ``policy``.
+
+    ``policy`` is the digest of everything the engine would answer with: agents, prompts, model chains, guard.
+    Shape: ``sg:x1:<scope>:<digest>``.
+    """
+    principal = request.principal
+    sampling = request.sampling
+    fields = [
+        SCHEMA,
+        policy,
+        request.agent or "",
+        *_counted(request.models),
+        str(sampling.max_tokens),
+        "" if sampling.temperature is None else repr(float(sampling.temperature)),
+        *_counted(_flatten(request.messages)),
+    ]
+    return f"sg:{SCHEMA}:{scope_key(principal.tenant_id, principal.user_id)}:{digest(fields)}"
+
+
+def _counted(items: Iterable[str]) -> list[str]:
+    listed = list(items)
+    return [str(len(listed)), *listed]
+
+
+def _flatten(messages: Iterable[Message]) -> Iterable[str]:
+    for message in messages:
+        yield message.role
+        yield normalise(message.content)

@@ -1,0 +1,90 @@
+"""The ``switchgear`` command: options shared by all commands, and the one place where errors become exit codes.
+
+Commands live in a file each and import the engine inside their functions: LangGraph and the OpenAI client take
+seconds to import, and ``--help`` must answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from configs.errors import ConfigError, SwitchgearError
+from engine.cli import agents, ask, bench, chat, doctor, evals, route
+from engine.cli.console import err, print_error
+
+app = typer.Typer(
+    name="switchgear",
+    help="Route LLM work to agents, cache what can be cached, and fail soft.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("ask")(ask.ask)
+app.command("chat")(chat.chat)
+app.command("route")(route.route)
+app.command("agents")(agents.agents)
+app.command("doctor")(doctor.doctor)
+app.command("eval")(evals.evaluate)
+app.command("bench")(bench.bench)
+
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code: 0 answered, 1 failed, 2 wrong input, 130 interrupted."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug, as_json = "--debug" in args, "--json" in args
+    args = [a for a in args if a != "--debug"]
+    try:
+        code = app(args, standalone_mode=False)
+    except SwitchgearError as exc:
+        if debug:
+            traceback.print_exc()
+        print_error(exc.code, exc.message, exc.hint, as_json=as_json)
+        sys.exit(USAGE if isinstance(exc, ConfigError) or _is_input(exc) else FAILURE)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt:
+        err().print("interrupted")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as exc:  # noqa: BLE001 - the outermost handler: a person sees a sentence, not a stack
+        if debug:
+            traceback.print_exc()
+        code = _click_exit(exc)
+        if code is None:
+            print_error(
+                "internal_error",
+                f"{type(exc).__name__}: this is a bug in switchgear",
+                "run again with --debug and report what it prints",
+                as_json=as_json,
+            )
+            code = FAILURE
+        sys.exit(code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_input(exc: SwitchgearError) -> bool:
+    from engine.errors import InvalidInput, NotBuilt  # noqa: PLC0415 - only on the way out, keeps --help light
+
+    return isinstance(exc, InvalidInput | NotBuilt)
+
+
+def _click_exit(exc: Exception) -> int | None:
+    """Let Click show its own usage errors; their exit code, or ``None`` for anything else."""
+    show = getattr(exc, "show", None)
+    code = getattr(exc, "exit_code", None)
+    if callable(show) and isinstance(code, int):
+        show()
+        return code
+    return None
+
+
+if __name__ == "__main__":
+    main()

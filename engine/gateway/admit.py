@@ -1,0 +1,212 @@
+"""From what a caller passed to a ``Request``, or a typed refusal that costs nothing (admit.limits).
+
+Pure: no I/O and no clock of its own. Identity (``Principal``) is the caller's to bring; nothing in the options
+can change it (admit.principal).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast, get_args
+
+from configs.kernel import Deadline, Message, Principal, Role, Sampling
+from configs.settings import Settings
+from engine.errors import InvalidInput, NotBuilt
+from engine.types import CacheMode, Request
+
+ROLES: frozenset[str] = frozenset(get_args(Role))
+Prompt = str | Sequence[Message | Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything ``execute`` takes beside the prompt and the principal, as the caller gave it (serve.python)."""
+
+    thread_id: object = None
+    agent: object = None
+    team: object = None
+    strategy: object = None
+    models: object = None
+    deadline_s: object = None
+    max_cost_usd: object = None
+    max_tokens: object = None
+    temperature: object = None
+    cache: object = "default"
+    ttl_s: object = None
+    response_schema: object = None
+    priority: object = "normal"
+    data_class: object = None
+    tags: object = None
+
+
+def build_request(
+    prompt: object, principal: Principal, options: Options, settings: Settings, *, request_id: str, now_s: float
+) -> Request:
+    """Validate everything once and freeze it.
+
+    Raises ``InvalidInput`` (codes ``empty_prompt``, ``prompt_too_large``, ``not_text``, ``invalid_utf8``,
+    ``nul_byte``, ``unsupported_content``, ``invalid_option``) and ``NotBuilt`` for real parameters whose
+    feature this release lacks.
+    """
+    _refuse_not_built(options)
+    limits = settings.request
+    return Request(
+        id=request_id,
+        principal=principal,
+        messages=_messages(prompt, settings),
+        sampling=Sampling(
+            max_tokens=_int("max_tokens", options.max_tokens, limits.max_tokens, limits.max_tokens_max),
+            temperature=_temperature(options.temperature),
+        ),
+        deadline=Deadline.after(_deadline_s(options.deadline_s, settings), now_s=now_s),
+        agent=_agent(options.agent),
+        models=_models(options.models),
+        cache=_cache_mode(options.cache),
+        ttl_s=_int("ttl_s", options.ttl_s, settings.cache.ttl_s, settings.cache.ttl_s_max),
+        tags=_tags(options.tags, limits.tags_max),
+    )
+
+
+def _refuse_not_built(options: Options) -> None:
+    wanted = (
+        (options.thread_id is not None, "thread_id (conversations)", "run.durable"),
+        (options.team is not None, "team", "run.teams"),
+        (options.max_cost_usd is not None, "max_cost_usd", "cost.reserve"),
+        (options.response_schema is not None, "response_schema", "serve.python"),
+        (options.priority != "normal", f"priority={options.priority!r}", "run.queue"),
+        (options.data_class in ("pii", "phi"), f"data_class={options.data_class!r}", "admit.data"),
+    )
+    for asked, feature, requirement in wanted:
+        if asked:
+            raise NotBuilt(feature, requirement)
+    if options.strategy in ("parallel", "cascade", "graduated", "consensus"):
+        raise NotBuilt(f"strategy={options.strategy!r}", f"run.{options.strategy}")
+    if options.strategy not in (None, "auto", "single"):
+        raise InvalidInput(f"strategy {options.strategy!r} is not one", hint="use 'single', or leave it out")
+    if options.data_class not in (None, "public", "internal"):
+        raise InvalidInput(f"data_class {options.data_class!r} is not one", hint="use 'public' or 'internal'")
+
+
+def _messages(prompt: object, settings: Settings) -> tuple[Message, ...]:
+    limits = settings.request
+    if isinstance(prompt, str):
+        messages = (Message("user", prompt),)
+    elif isinstance(prompt, Sequence) and not isinstance(prompt, bytes | bytearray):
+        items = cast("Sequence[object]", prompt)
+        if len(items) > limits.messages_max:
+            raise InvalidInput(
+                f"{len(items)} messages, at most {limits.messages_max} are taken", code="prompt_too_large"
+            )
+        messages = tuple(_message(item) for item in items)
+    else:
+        raise InvalidInput(
+            f"the prompt must be text or a list of messages, not {type(prompt).__name__}", code="not_text"
+        )
+    size = sum(_text_bytes(m.content) for m in messages)
+    if size > limits.prompt_bytes_max:
+        raise InvalidInput(
+            f"the prompt has {size:,} bytes, at most {limits.prompt_bytes_max:,} are taken",
+            hint="shorten it, or raise request.prompt_bytes_max",
+            code="prompt_too_large",
+        )
+    if not any(m.role == "user" and m.content.strip() for m in messages):
+        raise InvalidInput("the prompt is empty", hint="ask something", code="empty_prompt")
+    return messages
+
+
+def _message(item: object) -> Message:
+    if isinstance(item, Message):
+        role, content = cast("tuple[object, object]", (item.role, item.content))
+    elif isinstance(item, Mapping):
+        fields = cast("Mapping[str, object]", item)
+        role, content = fields.get("role"), fields.get("content")
+    else:
+        raise InvalidInput(f"a message must be a mapping, not {type(item).__name__}", code="not_text")
+    if role not in ROLES:
+        raise InvalidInput(
+            f"message role {str(role)[:32]!r} is not one of {', '.join(sorted(ROLES))}", code="invalid_message"
+        )
+    if not isinstance(content, str):
+        raise InvalidInput(
+            "a message's content must be text",
+            hint="image and tool parts are not taken yet",
+            code="unsupported_content",
+        )
+    return Message(cast("Role", role), content)
+
+
+def _text_bytes(text: str) -> int:
+    if "\0" in text:
+        raise InvalidInput("the prompt holds a NUL byte", hint="remove it", code="nul_byte")
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as exc:
+        raise InvalidInput("the prompt is not valid UTF-8", hint="decode it first", code="invalid_utf8") from exc
+
+
+def _int(name: str, value: object, default: int, most: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidInput(f"{name} must be a whole number from 1 to {most}", code="invalid_option")
+    return value
+
+
+def _deadline_s(value: object, settings: Settings) -> float:
+    most = settings.request.deadline_s_max
+    if value is None:
+        return settings.request.deadline_s
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise InvalidInput(f"deadline_s must be above 0 and at most {most:g}", code="invalid_option")
+    return float(value)
+
+
+def _temperature(value: object) -> float | None:
+    if value is None:
+        return None
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not (math.isfinite(value) and 0 <= value <= 2)
+    ):
+        raise InvalidInput("temperature must be from 0 to 2", code="invalid_option")
+    return float(value)
+
+
+def _agent(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidInput("agent must be a name", code="invalid_option")
+
+
+def _models(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        names = cast("Sequence[object]", value)
+        if names and all(isinstance(name, str) for name in names):
+            return tuple(dict.fromkeys(cast("Sequence[str]", names)))
+    raise InvalidInput("models must be a list of model ids", code="invalid_option")
+
+
+def _cache_mode(value: object) -> CacheMode:
+    if not isinstance(value, str) or value not in get_args(CacheMode):
+        raise InvalidInput(
+            f"cache {value!r} is not one of {', '.join(get_args(CacheMode))}", code="invalid_option"
+        )
+    return cast("CacheMode", value)
+
+
+def _tags(value: object, most: int) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or len(cast("Mapping[object, object]", value)) > most:
+        raise InvalidInput(f"tags must be a mapping of at most {most} entries", code="invalid_option")
+    tags: dict[str, str] = {}
+    for key, text in cast("Mapping[object, object]", value).items():
+        if not (isinstance(key, str) and isinstance(text, str) and len(key) <= 64 and len(text) <= 256):
+            raise InvalidInput("tags map short text to short text (64 and 256 characters)", code="invalid_option")
+        tags[key] = text
+    return tags

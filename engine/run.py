@@ -1,0 +1,162 @@
+"""One request from start to answer: admission, cache, graph, conclusion. ``engine.app`` gives it to callers.
+
+The one code path behind ``execute``, ``stream`` and ``execute_batch``. Streaming differs only in that somebody
+passes ``emit``; without it nothing is shown before the end, so a leg that breaks half-way can still be replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from opentelemetry.trace import Status, StatusCode, Tracer
+
+from configs.errors import SwitchgearError
+from configs.kernel import Money, Outcome, Usage
+from engine.contract import CachedAnswer
+from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
+from engine.events import Degraded, Event, Final, Routed, Token
+from engine.gateway.gateway import Admitted, Gateway
+from engine.telemetry.tracing import trace_id_of
+from engine.types import Answer, Request
+
+if TYPE_CHECKING:  # LangGraph costs 2 s to import, and an exact hit never needs it
+    from engine.pipeline import Pipeline
+    from engine.state import RunState
+
+Emit = Callable[[Event], None]
+WORDS = re.compile(r"\s*\S+\s*")
+GRACE_S = 0.5
+"""The legs keep the deadline themselves; this much later the whole run is cut (faults.md, harness)."""
+STEPS_MAX = 64
+"""LangGraph's own default would allow 10,007 steps; a chain has one step a leg."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What every request of one engine shares."""
+
+    gateway: Gateway
+    pipeline: Callable[[], Awaitable[Pipeline]]
+    tracer: Tracer
+
+    async def answer(self, request: Request, emit: Emit | None) -> Answer:
+        """Answer ``request`` or raise one of ``engine.errors``; events go to ``emit`` as they happen."""
+        started_s = time.monotonic()
+        with self.tracer.start_as_current_span("switchgear.execute", record_exception=False) as span:
+            trace_id = trace_id_of(span)
+            span.set_attribute("switchgear.request_id", request.id)
+            try:
+                answer = await self._answer(request, emit, trace_id, started_s)
+            except SwitchgearError as exc:
+                span.set_status(Status(StatusCode.ERROR, exc.code))
+                raise
+            except asyncio.CancelledError:
+                span.set_attribute("switchgear.outcome", Outcome.CANCEL.value)
+                raise
+            span.set_attributes(
+                {"switchgear.source": answer.source, "switchgear.agent": answer.decision.agent}
+            )
+        if emit is not None:
+            emit(Final(answer=answer))
+        return answer
+
+    async def _answer(self, request: Request, emit: Emit | None, trace_id: str, started_s: float) -> Answer:
+        admitted = await self.gateway.admit(request)
+        if admitted.hit is not None:
+            return _from_cache(admitted.hit, request, emit, trace_id, started_s)
+        if emit is not None:
+            for what in admitted.degraded:
+                emit(Degraded(what=what, reason=f"{what} is unreachable"))
+        state = await self._run_graph(request, emit)
+        answer = _conclude(state, admitted, trace_id, started_s)
+        if not answer.degraded:
+            self.gateway.keep(admitted, _to_cache(answer))
+        return answer
+
+    async def _run_graph(self, request: Request, emit: Emit | None) -> RunState:
+        pipeline = await self.pipeline()
+        start = {"request": request, "streaming": emit is not None}
+        try:
+            async with asyncio.timeout(request.deadline.remaining_s(time.monotonic()) + GRACE_S):
+                return await _drive(pipeline, cast("RunState", start), emit)
+        except TimeoutError as exc:
+            raise DeadlineExceeded("the request's deadline passed", hint="allow more deadline_s") from exc
+
+
+async def _drive(pipeline: Pipeline, start: RunState, emit: Emit | None) -> RunState:
+    config = {"recursion_limit": STEPS_MAX}
+    if emit is None:
+        return cast("RunState", await pipeline.ainvoke(start, config))
+    last: RunState | None = None
+    events = pipeline.astream(start, config, stream_mode=["custom", "values"], subgraphs=True)
+    async with aclosing(events):  # abandoned without it, the nodes would keep running
+        async for namespace, mode, payload in events:
+            if mode == "custom":
+                emit(cast("Event", payload))
+            elif not namespace:
+                last = cast("RunState", payload)
+    assert last is not None  # noqa: S101 - LangGraph emits the root's values at least once
+    return last
+
+
+def _conclude(state: RunState, admitted: Admitted, trace_id: str, started_s: float) -> Answer:
+    """The answer that the run's state amounts to, or the error it amounts to."""
+    attempts = tuple(state["attempts"])
+    last = attempts[-1] if attempts else None
+    if last is None or last.outcome is not Outcome.OK:
+        if last is not None and state["shown"]:
+            raise AnswerInterrupted(state["text"], attempts)
+        if last is not None and last.outcome in (Outcome.CALLER, Outcome.POLICY):
+            raise RejectedByModel(attempts)
+        if last is not None and last.outcome is Outcome.DEADLINE:
+            raise DeadlineExceeded(f"the deadline passed: {last.error}", hint="allow more deadline_s")
+        raise AllRoutesUnavailable(attempts)
+    degraded = admitted.degraded + (("fallback",) if len(attempts) > 1 else ())
+    return Answer(
+        text=state["text"],
+        source="model",
+        decision=state["decision"],
+        attempts=attempts,
+        usage=sum((a.usage for a in attempts), Usage()),
+        cost=sum((a.cost for a in attempts), Money()),
+        latency_ms=(time.monotonic() - started_s) * 1e3,
+        request_id=admitted.request.id,
+        trace_id=trace_id,
+        model=last.model,
+        degraded=degraded,
+    )
+
+
+def _to_cache(answer: Answer) -> CachedAnswer:
+    return CachedAnswer(
+        text=answer.text,
+        decision=answer.decision,
+        model=answer.model,
+        usage=answer.usage,
+        stored_at_s=time.time(),
+    )
+
+
+def _from_cache(hit: CachedAnswer, request: Request, emit: Emit | None, trace_id: str, started_s: float) -> Answer:
+    if emit is not None:
+        emit(Routed(decision=hit.decision))
+        for piece in WORDS.findall(hit.text) or [hit.text]:
+            emit(Token(text=piece))
+    return Answer(
+        text=hit.text,
+        source="exact_cache",
+        decision=hit.decision,
+        attempts=(),
+        usage=Usage(),
+        cost=Money(),
+        latency_ms=(time.monotonic() - started_s) * 1e3,
+        request_id=request.id,
+        trace_id=trace_id,
+        model=hit.model,
+    )
