@@ -1,0 +1,62 @@
+"""What holds for every test: clean environment, no network, no blocking, no task left behind, a clock."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tests.support.guards import NetworkGuard, loop_guard, scrub_environment, scrubbed, tasks_left_behind
+
+scrub_environment()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give every async test the task check, first in and therefore last out of its fixtures."""
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.fixturenames.insert(0, "no_task_left_behind")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in scrubbed(os.environ):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LANGSMITH_TRACING", "false")
+
+
+@pytest.fixture(scope="session")
+def network_guard() -> NetworkGuard:
+    """The one guard of this process."""
+    return NetworkGuard()
+
+
+@pytest.fixture(autouse=True)
+def network(network_guard: NetworkGuard) -> Iterator[NetworkGuard]:
+    """Loopback and unix sockets only."""
+    with network_guard.watching() as guard:
+        yield guard
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_blocking_in_the_loop() -> Iterator[None]:
+    guard = loop_guard()
+    guard.activate()
+    yield
+    guard.deactivate()
+
+
+@pytest.fixture
+async def no_task_left_behind() -> AsyncIterator[None]:
+    """Fails an async test that ends while tasks it started still run."""
+    yield
+    left = await tasks_left_behind()
+    assert not left, f"tasks left behind: {left}"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A fresh fake clock."""
+    return FakeClock()
