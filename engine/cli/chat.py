@@ -1,0 +1,76 @@
+"""``switchgear chat``: a conversation in the terminal. The history is sent along each time; nothing is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from configs.errors import SwitchgearError
+from engine.cli import options
+from engine.cli.console import err, print_error, progress
+
+if TYPE_CHECKING:
+    from configs.kernel import Message
+    from engine.app import Engine
+
+
+def chat(
+    profile: options.Profile = None,
+    config: options.ConfigFile = None,
+    user: Annotated[str, typer.Option("--user", help="Who talks.")] = "local",
+    debug: options.Debug = False,
+) -> None:
+    """Talk until an empty line, /quit or end of input."""
+    _ = debug
+    asyncio.run(_chat(profile, config, user))
+
+
+async def _chat(profile: str | None, config: options.ConfigFile, user: str) -> None:
+    from configs.kernel import Message  # noqa: PLC0415 - keeps --help light
+    from engine.app import Engine  # noqa: PLC0415 - same
+
+    async with Engine.open(profile, config_file=config) as engine:
+        with progress() as bar:
+            task = bar.add_task("loading", total=None)
+            await engine.preload(lambda step: bar.update(task, description=step))
+        err().print("[dim]an empty line or /quit ends the conversation[/]")
+        history: list[Message] = []
+        while line := await asyncio.to_thread(_read_line):
+            history.append(Message("user", line))
+            try:
+                text = await _turn(engine, history, user)
+            except SwitchgearError as exc:  # one failed turn does not end the conversation
+                print_error(exc.code, exc.message, exc.hint, as_json=False)
+                history.pop()
+                continue
+            history.append(Message("assistant", text))
+
+
+def _read_line() -> str:
+    """The next line, or "" when the person is done."""
+    if sys.stdin.isatty():
+        err().print("[bold cyan]you[/] ", end="")
+    line = sys.stdin.readline().strip()
+    return "" if line in ("/quit", "/exit") else line
+
+
+async def _turn(engine: Engine, history: list[Message], user: str) -> str:
+    from engine.cli.render import summary  # noqa: PLC0415 - keeps --help light
+    from engine.events import Final, Token  # noqa: PLC0415 - same
+
+    text = ""
+    async with aclosing(engine.stream(history, user_id=user)) as events:
+        async for event in events:
+            if isinstance(event, Token):
+                sys.stdout.write(event.text)
+                sys.stdout.flush()
+            elif isinstance(event, Final):
+                sys.stdout.write("\n")
+                sys.stdout.flush()
+                err().print(summary(event.answer))
+                text = event.answer.text
+    return text
