@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, loop_guard, scrub_environment, scrubbed, tasks_left_behind
+from tests.support.provider import provider  # noqa: F401 - a fixture for every test
 
 scrub_environment()
 
