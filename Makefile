@@ -53,7 +53,7 @@ types: $(READY) ## Strict type check
 
 .PHONY: contracts
 contracts: $(READY) ## Import direction
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: format
 format: $(READY) ## Rewrite the code in the house's format
