@@ -6,14 +6,45 @@ environment: ``configs.load`` does, once, and returns a ``Settings``.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 CostTier = Literal["free", "low", "medium", "high"]
+Dollars = Annotated[float, Field(ge=0.0)]
+EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
+
+
+def _expand(path: Path) -> Path:
+    """Let ``~`` stand for the home folder, also where no shell expands it (YAML, ``.env``)."""
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise ValueError(f"no home folder for {path.parts[0]}") from exc
+
+
+File = Annotated[Path, AfterValidator(_expand)]
+
+
+def _at_most(section: BaseModel, low: str, high: str) -> None:
+    """Refuse a value that exceeds its own maximum."""
+    if getattr(section, low) > getattr(section, high):
+        raise ValueError(f"{low} ({getattr(section, low)}) must not exceed {high} ({getattr(section, high)})")
 
 
 class Section(BaseModel):
@@ -40,6 +71,12 @@ class RequestSettings(Section):
     answer_bytes_max: PositiveInt = 4_194_304
     """An answer longer than this is cut and counted as a failure (fault 33)."""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> RequestSettings:
+        _at_most(self, "deadline_s", "deadline_s_max")
+        _at_most(self, "max_tokens", "max_tokens_max")
+        return self
+
 
 class RedisSettings(Section):
     """The two Redis roles (X0). ``None`` means the embedded server of the data folder."""
@@ -59,6 +96,11 @@ class CacheSettings(Section):
     ttl_s: PositiveInt = 86_400
     ttl_s_max: PositiveInt = 2_592_000
     entry_bytes_max: PositiveInt = 1_048_576
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CacheSettings:
+        _at_most(self, "ttl_s", "ttl_s_max")
+        return self
 
 
 class BreakerSettings(Section):
@@ -86,8 +128,7 @@ class BreakerSettings(Section):
             raise ValueError(
                 f"probe_deadline_s ({self.probe_deadline_s}) must be below lease_s ({self.lease_s}), rule B1b"
             )
-        if self.open_s > self.open_s_max:
-            raise ValueError(f"open_s ({self.open_s}) must not exceed open_s_max ({self.open_s_max})")
+        _at_most(self, "open_s", "open_s_max")
         return self
 
 
@@ -107,15 +148,20 @@ class ShieldSettings(Section):
     backoff_s: PositiveFloat = 0.05
     backoff_s_max: PositiveFloat = 1.0
 
+    @model_validator(mode="after")
+    def _ordered(self) -> ShieldSettings:
+        _at_most(self, "backoff_s", "backoff_s_max")
+        return self
+
 
 class EncoderSettings(Section):
     """MiniLM on ONNX Runtime (route.embed). ``None`` paths mean the shipped files."""
 
-    model_path: Path | None = None
-    model_sha256: str | None = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+    model_path: File | None = None
+    model_sha256: Sha256 | None = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
     """Digest the model file must have; change it together with ``model_path``. ``None`` trusts any file."""
-    tokenizer_path: Path | None = None
-    tokenizer_sha256: str = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+    tokenizer_path: File | None = None
+    tokenizer_sha256: Sha256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
     """Digest the tokenizer file must have; change it together with ``tokenizer_path``."""
     threads: PositiveInt = 1
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 256
@@ -146,8 +192,9 @@ class RoutingSettings(Section):
 class ProviderSettings(Section):
     """An OpenAI-compatible endpoint (serve.providers)."""
 
-    base_url: str
-    api_key_env: str | None = None
+    base_url: str = ""
+    """Everything before ``/chat/completions``; credentials and queries do not belong in it."""
+    api_key_env: EnvName | None = None
     """Name of the variable that holds the key; the key itself never stands in a file."""
     prices: str | None = None
     """Provider id in genai-prices' data; ``None`` means its models are free or priced by hand."""
@@ -156,12 +203,24 @@ class ProviderSettings(Section):
     embedded: bool = False
     """Served by the embedded model host of the data folder; ``base_url`` is then found at start."""
 
+    @model_validator(mode="after")
+    def _reachable(self) -> ProviderSettings:
+        if not self.base_url and not self.embedded:
+            raise ValueError("base_url is required unless the provider is embedded")
+        if self.base_url and not _BASE_URL.fullmatch(self.base_url):
+            raise ValueError("base_url must be http(s)://host[:port][/path], without user, password or query")
+        return self
+
 
 class ModelPrice(Section):
-    """Dollars per million tokens, where genai-prices does not know the model."""
+    """Dollars per million tokens, where genai-prices does not know the model or a contract says otherwise."""
 
-    input: Annotated[float, Field(ge=0.0)]
-    output: Annotated[float, Field(ge=0.0)]
+    input: Dollars
+    output: Dollars
+    cached: Dollars | None = None
+    """Input read from the provider's prompt cache; ``None`` charges ``input``."""
+    cache_write: Dollars | None = None
+    """Input written to that cache; ``None`` charges ``input``."""
 
 
 class ModelSettings(Section):
@@ -235,7 +294,8 @@ class Settings(Section):
     """The whole configuration of one engine."""
 
     profile: Name = "local"
-    data_dir: Path = Path(".switchgear")
+    data_dir: File = Path(".switchgear")
+    """Embedded backends, cache and journal; ``SWITCHGEAR_HOME`` sets it too."""
     redis: RedisSettings = RedisSettings()
     cache: CacheSettings = CacheSettings()
     request: RequestSettings = RequestSettings()
