@@ -121,6 +121,16 @@ class BreakerSettings(Section):
     ema_start: Share = 1.0
     park_s_max: PositiveFloat = 300.0
     """Longest time a Retry-After may park a key (fault 13)."""
+    reprobe_s: PositiveFloat = 300.0
+    """How often a credential without quota or rights, or a missing route, is tried again (±``jitter``)."""
+    window_buckets: Annotated[int, Field(ge=1, le=60)] = 12
+    """Steps in which ``window_s`` slides: more is smoother and costs memory per subject."""
+    dedup_calls: PositiveInt = 256
+    """Of this many reports at least, a second delivery is recognised (B6); at most twice as many are kept."""
+    errors_kept: PositiveInt = 5
+    """Reasons of the latest failures that a change of state carries (B13)."""
+    subjects_max: PositiveInt = 10_000
+    """Breakers kept in one process; beyond it the oldest quiet one is forgotten."""
 
     @model_validator(mode="after")
     def _ordered(self) -> BreakerSettings:
@@ -147,11 +157,26 @@ class ShieldSettings(Section):
     """Retries allowed per window however few calls there were."""
     backoff_s: PositiveFloat = 0.05
     backoff_s_max: PositiveFloat = 1.0
+    close_s: PositiveFloat = 0.05
+    """How long a cut call may take to clean up before nobody waits for it any more."""
+    read_ahead: PositiveInt = 8
+    """Chunks taken from the provider before the reader of the stream asks for them."""
 
     @model_validator(mode="after")
     def _ordered(self) -> ShieldSettings:
         _at_most(self, "backoff_s", "backoff_s_max")
         return self
+
+
+class HttpSettings(Section):
+    """The connections behind model routes. Timeouts stand in ``shield``; each route has a pool of its own."""
+
+    connections_max: PositiveInt = 64
+    keepalive_s: PositiveFloat = 30.0
+    response_bytes_max: PositiveInt = 67_108_864
+    """Bytes of one streamed response after decompression, events and all (faults 33 and 34)."""
+    error_bytes_max: PositiveInt = 65_536
+    """An error's body is read up to here and no further."""
 
 
 class EncoderSettings(Section):
@@ -198,6 +223,9 @@ class ProviderSettings(Section):
     """Name of the variable that holds the key; the key itself never stands in a file."""
     prices: str | None = None
     """Provider id in genai-prices' data; ``None`` means its models are free or priced by hand."""
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """Name of the output limit in its API. ``None``: OpenAI's newer name for OpenAI, the older one elsewhere,
+    because servers that do not know the newer one ignore it and write without a limit (decision 0009)."""
     local: bool = False
     """Runs on this machine or network: no data leaves it, and it needs no key."""
     embedded: bool = False
@@ -301,6 +329,7 @@ class Settings(Section):
     request: RequestSettings = RequestSettings()
     breaker: BreakerSettings = BreakerSettings()
     shield: ShieldSettings = ShieldSettings()
+    http: HttpSettings = HttpSettings()
     encoder: EncoderSettings = EncoderSettings()
     routing: RoutingSettings = RoutingSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
