@@ -132,7 +132,7 @@ class FailureKind(StrEnum):
     STATUS = "status"  # the provider answered with an error status
     CONNECT = "connect"  # refused, DNS, TLS: nothing was sent
     CONNECT_TIMEOUT = "connect_timeout"
-    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105 - a name, not a secret
     IDLE_TIMEOUT = "idle_timeout"
     RESET = "reset"  # the connection broke after the request was sent
     TRUNCATED = "truncated"  # the stream ended without a finish marker
