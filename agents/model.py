@@ -1,0 +1,143 @@
+"""``ChatModel`` over langchain-openai: any OpenAI-compatible endpoint, streamed.
+
+No retries, no deadlines and no breaker: ``engine/resilience/shielded.py`` owns those and wraps this. Its read
+timeout is only a net under the shield's. ``agents/scripted.py`` is the twin without a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from agents.contract import Chunk, ModelRef
+from agents.endpoint import Endpoint
+from agents.errors import CallFailed
+from agents.parts import Draft
+from agents.usage import Bound
+from configs.errors import ConfigError
+from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
+from configs.settings import Settings
+
+if TYPE_CHECKING:
+    from agents.openai_chat import OpenAIClient
+
+
+def preload() -> None:
+    """Import langchain-openai now, in whichever thread calls this, instead of at the first question."""
+    importlib.import_module("agents.openai_chat")
+
+
+def model_ref(model_id: str, settings: Settings) -> ModelRef:
+    """The identity of a configured model. Raises ``ConfigError`` for an id or provider that is not configured."""
+    try:
+        model = settings.models[model_id]
+        provider = settings.providers[model.provider]
+    except KeyError as exc:
+        raise ConfigError(f"model {model_id!r} names {exc.args[0]!r}, which is not configured") from None
+    return ModelRef(
+        id=model_id,
+        provider=model.provider,
+        model=model.model,
+        credential=provider.api_key_env if provider.api_key_env is not None else "none",
+    )
+
+
+def open_model(
+    model_id: str, settings: Settings, environ: Mapping[str, str], endpoint: Endpoint | None = None
+) -> OpenAIChat:
+    """The route of a configured model; nothing is imported or connected yet.
+
+    ``endpoint`` replaces what the provider's settings say, for servers whose address is found at start. Raises
+    ``ConfigError``.
+    """
+    ref = model_ref(model_id, settings)
+    if endpoint is None:
+        endpoint = Endpoint.of(settings.providers[ref.provider], environ)
+    return OpenAIChat(ref, endpoint, settings)
+
+
+class OpenAIChat:
+    """One model route. Safe for any number of streams at once on one event loop."""
+
+    def __init__(self, ref: ModelRef, endpoint: Endpoint, settings: Settings) -> None:
+        self._ref = ref
+        self._endpoint = endpoint
+        self._settings = settings
+        self._client: OpenAIClient | None = None
+        self._building = threading.Lock()
+        self._closed = False
+
+    @property
+    def ref(self) -> ModelRef:
+        """The identity of this route."""
+        return self._ref
+
+    def __repr__(self) -> str:
+        return f"OpenAIChat({self._ref.subject!r})"
+
+    async def warm(self) -> None:
+        """Load the libraries and build the client off the event loop, so that the first answer need not wait."""
+        if self._client is None:
+            self._client = await asyncio.to_thread(self._build)
+
+    async def stream(
+        self,
+        messages: tuple[Message, ...],
+        sampling: Sampling,
+        deadline: Deadline,  # noqa: ARG002 - part of the Protocol; the shield keeps time (resilience.md §2 F3)
+    ) -> AsyncGenerator[Chunk]:
+        """Generate an answer piece by piece; the last chunk carries usage and finish reason.
+
+        A chunk without text says that the model is at work (hidden reasoning). One with usage alone comes right
+        before a failure that has to be paid for. Raises ``CallFailed``.
+        """
+        self._refuse_if_unusable()
+        await self.warm()
+        assert self._client is not None  # noqa: S101 - warm() built it
+        draft = Draft(Bound.of(messages, sampling.max_tokens), self._settings.request.answer_bytes_max)
+        try:
+            async with aclosing(self._client.parts(messages, sampling)) as parts:
+                async for part in parts:
+                    text = draft.take(part)
+                    if text or (part.silent and draft.parts > 1 and draft.finish_reason is None):
+                        yield Chunk(text=text)
+            draft.conclude()
+        except CallFailed as exc:
+            if not draft.forgives(exc.failure):
+                if draft.parts:
+                    yield Chunk(usage=draft.usage)
+                raise
+        yield Chunk(usage=draft.usage, finish_reason=draft.finish_reason)
+
+    async def aclose(self) -> None:
+        """Close every connection of this route; later calls are refused."""
+        self._closed = True
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _refuse_if_unusable(self) -> None:
+        if self._closed:
+            raise _refused("this route is closed", "route_closed")
+        if self._endpoint.key_missing is not None:
+            raise _refused(f"no key: {self._endpoint.key_missing} is not set", "key_missing")
+
+    def _build(self) -> OpenAIClient:
+        # Late: importing langchain-openai takes seconds, and a cached answer never needs it.
+        from agents.openai_chat import OpenAIClient  # noqa: PLC0415
+
+        shield = self._settings.shield
+        own = self._settings.models.get(self._ref.id)
+        first_token_s = own.first_token_s if own is not None and own.first_token_s else shield.first_token_s
+        with self._building:
+            if self._client is None:
+                read_s = max(first_token_s, shield.idle_s)
+                self._client = OpenAIClient(self._ref.model, self._endpoint, self._settings, read_s)
+            return self._client
+
+
+def _refused(detail: str, code: str) -> CallFailed:
+    return CallFailed(Failure(kind=FailureKind.REFUSED, detail=detail, code=code))
