@@ -311,11 +311,19 @@ class EmbeddedSettings(Section):
     stop_s: PositiveFloat = 5.0
     restart_backoff_s: PositiveFloat = 0.2
     restart_backoff_s_max: PositiveFloat = 5.0
+    probe_s: PositiveFloat = 1.0
+    """How long one health question may take."""
+    hung_s: PositiveFloat = 30.0
+    """A Redis that answers nothing for this long is killed and restarted."""
     model_threads: PositiveInt = 1
     """More than one collapses when the cores are shared (architecture.md)."""
     model_context: PositiveInt = 4_096
     model_slots: PositiveInt = 2
     """Requests the local model decodes at once; others wait in its queue."""
+    model_connections: PositiveInt = 32
+    """HTTP threads of the local model; a waiting or streaming request holds one."""
+    model_cache_mb: PositiveInt = 64
+    """Memory for prompts that were seen before; llama.cpp's own default is 8 GiB."""
 
 
 class Settings(Section):
