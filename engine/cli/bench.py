@@ -1,0 +1,57 @@
+"""``switchgear bench``: the figures that the documentation quotes, measured here and now."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from engine.cli import options
+from engine.cli.console import out, print_json, progress
+
+if TYPE_CHECKING:
+    from engine.bench.report import Report
+
+BENCHES = {
+    "encoder": "vectors and speed of MiniLM beside its fp32 twin",
+    "router": "a routing decision with 10, 150 and 1,000 agents",
+    "breaker": "what the breaker adds to a call",
+    "cache": "an exact hit beside the Redis round trip",
+    "startup": "whole processes, from --help to a first answer",
+}
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=", ".join(BENCHES) + ", or all.")] = "all",
+    profile: options.Profile = None,
+    config: options.ConfigFile = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure; figures are named as in docs/benchmarks.md."""
+    _ = debug
+    from configs.load import load_settings  # noqa: PLC0415 - keeps --help light
+    from engine.cli.report_view import report_table  # noqa: PLC0415 - same
+    from engine.errors import UnknownName  # noqa: PLC0415 - same
+
+    if name != "all" and name not in BENCHES:
+        raise UnknownName("bench", name, (*BENCHES, "all"))
+    settings = load_settings(profile, config)
+    reports: list[Report] = []
+    with progress() as bar:
+        task = bar.add_task("measuring", total=len(BENCHES) if name == "all" else 1)
+        for each in BENCHES if name == "all" else (name,):
+            bar.update(task, description=f"{each}: {BENCHES[each]}")
+            result = import_module(f"engine.bench.{each}").run(settings)
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
+            reports.append(cast("Report", result))
+            bar.advance(task)
+    if as_json:
+        print_json(reports[0].to_json() if name != "all" else [r.to_json() for r in reports])
+        return
+    for result in reports:
+        out().print(report_table(result))
