@@ -63,6 +63,24 @@ class BreakerView:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerMoved:
+    """One change of state, for tracing, metrics, audit and people. One per generation, in its order (B13)."""
+
+    subject: str
+    generation: int
+    before: BreakerState
+    after: BreakerState
+    at_s: float
+    """On the store's own clock."""
+    reason: str
+    last_errors: tuple[str, ...]
+    """Oldest first."""
+    retry_after_s: float | None
+    actor: str
+    """Who forced it (B16); empty for automatic changes."""
+
+
 class BreakerStore(Protocol):
     """Where breakers live. One atomic step per call (X1); callers never read, decide and write."""
 

@@ -1,0 +1,284 @@
+"""The only place where resilience lives: breaker, deadline, timeouts, size cap and retries around one leaf call.
+
+Not a fallback chain (``engine.strategies``) and not a breaker (``local.py``): it asks the breaker for leave, makes
+the call in a task of its own, and says exactly once how it ended. Only leaf shields retry (B17). ``shielded.py``
+puts it in front of models and agents. Cancellation and LangGraph's signals pass through untouched and uncounted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, TypeVar
+
+from agents.contract import Chunk
+from agents.errors import CallFailed
+from configs.kernel import Deadline, Failure, FailureKind, Outcome
+from configs.settings import Settings
+from engine.contract import BreakerMoved, BreakerState, BreakerStore, Permit, Refusal
+from engine.resilience.attempt import CallReport, Limits, Watch
+from engine.resilience.classify import classify, may_retry
+from engine.resilience.errors import CallRefused, LeafCallFailed
+from engine.resilience.pump import END, End, Pump
+from engine.resilience.retry import RetryBudget, pause_s
+from engine.resilience.translate import failure_of, is_inner, passes_through
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call(Generic[T]):
+    subject: str
+    open_stream: Callable[[], AsyncIterator[T]]
+    deadline: Deadline
+    limits: Limits
+    report: CallReport
+    tries_before: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Leave:
+    """One permit on its way back to the breaker."""
+
+    permit: Permit
+    settled: bool = False
+
+
+class Shield:
+    """One per engine, so that the retry budget is one per process (F1).
+
+    ``clock`` is monotonic, the one that request deadlines are made from; ``sample`` draws from [0, 1).
+    """
+
+    def __init__(
+        self,
+        breakers: BreakerStore,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        sample: Callable[[], float],
+    ) -> None:
+        self._breakers = breakers
+        self._settings = settings
+        self._clock = clock
+        self._sample = sample
+        self._budget = RetryBudget(settings.shield)
+        self._running: set[asyncio.Task[None]] = set()
+        self._ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count())
+
+    def stream(
+        self,
+        subject: str,
+        open_stream: Callable[[], AsyncIterator[Chunk]],
+        deadline: Deadline,
+        *,
+        first_token_s: float | None = None,
+        report: CallReport | None = None,
+    ) -> AsyncGenerator[Chunk]:
+        """One streamed leaf call, tried again before its first text where that may help.
+
+        ``first_token_s`` overrides the setting. Raises ``LeafCallFailed`` and ``CallRefused``.
+        """
+        shield = self._settings.shield
+        limits = Limits(
+            first_s=shield.first_token_s if first_token_s is None else first_token_s,
+            idle_s=shield.idle_s,
+            retries=shield.retries,
+            nested=False,
+        )
+        return self._retrying(_call(subject, open_stream, deadline, limits, report))
+
+    def outer(
+        self,
+        subject: str,
+        open_stream: Callable[[], AsyncIterator[Chunk]],
+        deadline: Deadline,
+        *,
+        report: CallReport | None = None,
+    ) -> AsyncGenerator[Chunk]:
+        """A streamed call with shields of its own inside: no retry, and what they report is neutral here (B17).
+
+        Raises what the inside raised, ``CallRefused``, and ``LeafCallFailed`` for failures of its own.
+        """
+        limits = Limits(first_s=None, idle_s=None, retries=0, nested=True)
+        return self._retrying(_call(subject, open_stream, deadline, limits, report))
+
+    async def call(
+        self,
+        subject: str,
+        call: Callable[[], Awaitable[T]],
+        deadline: Deadline,
+        *,
+        timeout_s: float,
+        report: CallReport | None = None,
+    ) -> T:
+        """One unary leaf call with at most ``timeout_s`` for its answer; otherwise like ``stream``."""
+
+        async def once() -> AsyncGenerator[T]:
+            yield await call()
+
+        limits = Limits(first_s=timeout_s, idle_s=timeout_s, retries=self._settings.shield.retries, nested=False)
+        async with aclosing(self._retrying(_call(subject, once, deadline, limits, report))) as items:
+            results = [item async for item in items]
+        return results[0]
+
+    async def aclose(self) -> None:
+        """Cancel what still runs, also calls that nobody waits for any more, and wait a bounded time for them."""
+        running = tuple(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=self._settings.shield.close_s)
+
+    async def _retrying(self, call: _Call[T]) -> AsyncGenerator[T]:
+        self._budget.called(self._clock())
+        failed: LeafCallFailed | None = None
+        while True:
+            try:
+                async with aclosing(self._attempt(call)) as items:
+                    async for item in items:
+                        yield item
+            except CallRefused as refused:
+                if failed is None:
+                    raise
+                raise failed from refused  # why the first try broke says more than that there was no second
+            except LeafCallFailed as exc:
+                failed = exc
+                pause = self._pause_s(call, exc)
+                if pause is None:
+                    raise
+            else:
+                return
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, call: _Call[T]) -> AsyncGenerator[T]:
+        leave = _Leave(permit=await self._admitted(call))
+        watch = Watch(call.limits, self._settings, call.deadline, self._clock(), probe=leave.permit.probe)
+        pump = Pump(call.open_stream, self._settings.shield.read_ahead)
+        self._running.add(pump.task)
+        pump.task.add_done_callback(self._running.discard)
+        outcome, failure = Outcome.CANCEL, None
+        try:
+            while (item := await self._next(call, pump, watch, leave)) is not END:
+                if isinstance(item, Chunk):
+                    watch.saw(item, self._clock())
+                    outcome = Outcome.OK if item.finish_reason else outcome  # its reader may stop right here
+                yield item
+            outcome = Outcome.OK
+        except Exception as exc:
+            if passes_through(exc):
+                raise
+            failure = replace(failure_of(exc), produced_text=watch.produced)
+            outcome = classify(failure)
+            if call.limits.nested and is_inner(exc):
+                await self._settle(call, leave, Outcome.REFUSED, failure)
+                raise
+            raise LeafCallFailed(failure, subject=call.subject, outcome=outcome) from exc
+        finally:
+            call.report.ended(outcome, failure, watch, self._clock())
+            await self._settle(call, leave, outcome, failure)
+            if not await pump.close(self._settings.shield.close_s):
+                log.warning("%s: a call that was cut is still cleaning up", call.subject)
+
+    async def _next(self, call: _Call[T], pump: Pump[T], watch: Watch, leave: _Leave) -> T | Literal[End.END]:
+        """The next item within all limits; settles a probe on the way when its time is over (B1b)."""
+        while True:
+            now_s = self._clock()
+            if watch.probe_is_over(now_s):
+                await self._settle(call, leave, Outcome.OK if watch.produced else Outcome.CANCEL, None)
+            wait_s, meaning = watch.limit(now_s)
+            out_of_time = meaning is FailureKind.DEADLINE and wait_s <= 0.0
+            if not out_of_time and await pump.wait(wait_s):
+                return pump.take()
+            if meaning is not None:
+                raise CallFailed(watch.struck(meaning, self._clock()))
+
+    def _pause_s(self, call: _Call[T], failed: LeafCallFailed) -> float | None:
+        """How long to wait before the next try; ``None`` when there is none."""
+        retry = call.report.tries - call.tries_before
+        if retry > call.limits.retries or not may_retry(failed.outcome, failed.failure.produced_text):
+            return None
+        if failed.failure.kind is FailureKind.FIRST_TOKEN_TIMEOUT:
+            return None  # silent for its whole time: what is left of the deadline belongs to the next route
+        asked_s = failed.failure.retry_after_s
+        pause = pause_s(self._settings.shield, retry, self._sample())
+        if asked_s is not None:
+            pause = max(pause, asked_s)
+        now_s = self._clock()
+        if pause > self._settings.shield.backoff_s_max or pause >= call.deadline.remaining_s(now_s):
+            return None
+        return pause if self._budget.take(now_s) else None
+
+    async def _admitted(self, call: _Call[T]) -> Permit:
+        if call.deadline.remaining_s(self._clock()) <= 0.0:
+            failure = Failure(kind=FailureKind.DEADLINE, detail="the deadline had passed before the call")
+            call.report.refused(Outcome.DEADLINE, failure)
+            raise LeafCallFailed(failure, subject=call.subject, outcome=Outcome.DEADLINE)
+        leave = await self._acquire(call.subject)
+        call.report.breaker = leave.state
+        if isinstance(leave, Refusal):
+            refused = CallRefused(leave)
+            if call.report.tries == call.tries_before:
+                call.report.refused(Outcome.REFUSED, refused.failure)
+            raise refused
+        call.report.tries += 1
+        return leave
+
+    async def _acquire(self, subject: str) -> Permit | Refusal:
+        call_id = next(self._ids)
+        try:
+            return await self._breakers.acquire(subject, call_id)
+        except Exception as exc:
+            if passes_through(exc):
+                raise
+            log.warning("%s: the breaker could not be asked, calling without it", subject, exc_info=exc)
+            return Permit(subject=subject, call_id=call_id, generation=-1, probe=False, state=BreakerState.CLOSED)
+
+    async def _settle(self, call: _Call[T], leave: _Leave, outcome: Outcome, failure: Failure | None) -> None:
+        if leave.settled:
+            return
+        leave.settled = True
+        try:
+            await self._breakers.report(
+                leave.permit,
+                outcome,
+                reason="" if failure is None else failure.detail,
+                retry_after_s=None if failure is None else failure.retry_after_s,
+            )
+        except Exception as exc:
+            if passes_through(exc):
+                raise
+            log.warning("%s: the breaker could not be told", call.subject, exc_info=exc)
+
+
+def _call(
+    subject: str,
+    open_stream: Callable[[], AsyncIterator[T]],
+    deadline: Deadline,
+    limits: Limits,
+    report: CallReport | None,
+) -> _Call[T]:
+    kept = CallReport() if report is None else report
+    return _Call(
+        subject=subject,
+        open_stream=open_stream,
+        deadline=deadline,
+        limits=limits,
+        report=kept,
+        tries_before=kept.tries,
+    )
+
+
+def tell(listeners: Iterable[Callable[[BreakerMoved], None]], event: BreakerMoved) -> None:
+    """Hand an event to every listener; one that raises is logged, and costs neither the others nor the call."""
+    for listener in listeners:
+        try:
+            listener(event)
+        except Exception:
+            log.exception("a listener failed on %s", event)

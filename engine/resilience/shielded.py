@@ -1,0 +1,177 @@
+"""Models, agents and stores behind a shield, each with the Protocol of what it wraps (brk.everywhere).
+
+Nothing inside knows that it is wrapped. One ``ShieldedModel`` or ``ShieldedAgent`` per leg is cheap; give it a
+``CallReport`` to learn what the leg needs for its ``Attempt``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TypeVar
+
+from agents.contract import Agent, ChatModel, Chunk, ModelRef, Task
+from agents.errors import CallFailed
+from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
+from configs.settings import AgentCapability
+from engine.contract import AnswerCache, BreakerView, CachedAnswer, Refusal
+from engine.resilience.attempt import CallReport
+from engine.resilience.errors import CallRefused
+from engine.resilience.local import LocalBreakerStore
+from engine.resilience.shield import Shield
+
+T = TypeVar("T")
+
+
+class ShieldedModel:
+    """``ChatModel`` whose calls raise ``LeafCallFailed`` and ``CallRefused`` only."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        shield: Shield,
+        *,
+        first_token_s: float | None = None,
+        report: CallReport | None = None,
+    ) -> None:
+        self._model = model
+        self._shield = shield
+        self._first_token_s = first_token_s
+        self._report = report
+
+    @property
+    def ref(self) -> ModelRef:
+        """The identity of the route; its ``subject`` is the breaker's."""
+        return self._model.ref
+
+    def stream(
+        self, messages: tuple[Message, ...], sampling: Sampling, deadline: Deadline
+    ) -> AsyncGenerator[Chunk]:
+        """Generate behind breaker, limits and retries."""
+        return self._shield.stream(
+            self._model.ref.subject,
+            partial(self._model.stream, messages, sampling, deadline),
+            deadline,
+            first_token_s=self._first_token_s,
+            report=self._report,
+        )
+
+    async def aclose(self) -> None:
+        """Release the connections of the model."""
+        await self._model.aclose()
+
+
+class ShieldedAgent:
+    """``Agent`` behind the breaker ``agent:<name>``: no retry, and only failures of its own count (B17)."""
+
+    def __init__(self, agent: Agent, shield: Shield, *, report: CallReport | None = None) -> None:
+        self._agent = agent
+        self._shield = shield
+        self._report = report
+
+    @property
+    def capability(self) -> AgentCapability:
+        """What the agent is for."""
+        return self._agent.capability
+
+    @property
+    def subject(self) -> str:
+        """Key of the agent's breaker."""
+        return agent_subject(self._agent.capability.name)
+
+    def run(self, task: Task, model: ChatModel | None) -> AsyncGenerator[Chunk]:
+        """Answer ``task``. ``model`` should be shielded, so that its failures are told from the agent's own."""
+        return self._shield.outer(
+            self.subject, partial(self._agent.run, task, model), task.deadline, report=self._report
+        )
+
+
+def agent_subject(name: str) -> str:
+    """Breaker key of an agent."""
+    return f"agent:{name}"
+
+
+_failed: ContextVar[set[str] | None] = ContextVar("stores_that_failed", default=None)
+
+
+@contextmanager
+def one_failure_per_request() -> Generator[None]:
+    """Within this block a store that has failed once is not asked again, so it costs one timeout at most (X7).
+
+    Tasks started inside share the memory of it.
+    """
+    token = _failed.set(set())
+    try:
+        yield
+    finally:
+        _failed.reset(token)
+
+
+class StoreGuard:
+    """A breaker and a timeout in front of a store; always local, since a shared one would live in the store."""
+
+    def __init__(self, breakers: LocalBreakerStore) -> None:
+        self._breakers = breakers
+
+    async def __call__(self, subject: str, call: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        """Make one call to the store behind ``subject``.
+
+        Raises ``CallRefused`` without a call, ``CallFailed`` on a timeout, and otherwise what the call raises.
+        Whatever it raises counts against the store, except a ``CallFailed`` whose failure is neutral.
+        """
+        failed = _failed.get()
+        breaker = self._breakers.of(subject)
+        if failed is not None and subject in failed:
+            raise CallRefused(_failed_already(breaker.view()))
+        answered = False
+        try:
+            result = await breaker.run(partial(_within, timeout_s, call))
+            answered = True
+        finally:
+            if not answered and failed is not None:
+                failed.add(subject)
+        return result
+
+
+async def _within(timeout_s: float, call: Callable[[], Awaitable[T]]) -> T:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await call()
+    except TimeoutError as exc:
+        detail = f"no reply within {timeout_s:g} s"
+        raise CallFailed(Failure(kind=FailureKind.IDLE_TIMEOUT, detail=detail)) from exc
+
+
+def _failed_already(view: BreakerView) -> Refusal:
+    return Refusal(
+        subject=view.subject,
+        state=view.state,
+        generation=view.generation,
+        retry_after_s=view.retry_after_s,
+        reason="failed once in this request already",
+    )
+
+
+class ShieldedCache:
+    """``AnswerCache`` behind a guard: a slow or dead cache costs one timeout, then nothing until it is back."""
+
+    def __init__(self, cache: AnswerCache, guard: StoreGuard, *, subject: str, timeout_s: float) -> None:
+        self._cache = cache
+        self._guard = guard
+        self._subject = subject
+        self._timeout_s = timeout_s
+
+    async def get(self, key: str) -> CachedAnswer | None:
+        """The stored answer, or ``None``."""
+        return await self._guard(self._subject, partial(self._cache.get, key), self._timeout_s)
+
+    async def put(self, key: str, answer: CachedAnswer, *, ttl_s: int) -> None:
+        """Store for ``ttl_s`` seconds."""
+        await self._guard(self._subject, partial(self._cache.put, key, answer, ttl_s=ttl_s), self._timeout_s)
+
+    async def delete(self, key: str) -> bool:
+        """Forget one entry; whether there was one."""
+        return await self._guard(self._subject, partial(self._cache.delete, key), self._timeout_s)
