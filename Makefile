@@ -32,14 +32,14 @@ test-system: $(READY) ## Tests that need more than PyPI (apt, npm, a browser)
 
 .PHONY: test-long
 test-long: $(READY) ## Long proofs
-	@sh scripts/tests_or_none.sh $(PYTEST) -m "long" --timeout=3600
+	@sh scripts/tests_or_none.sh $(PYTEST) -m "long" --timeout=3600 --hypothesis-profile=long
 
 .PHONY: bench
 bench: $(READY) ## Measure what benchmarks/README.md reports
 	@$(BIN)/switchgear bench
 
 .PHONY: check
-check: lint contracts types ## Everything that judges code without running it
+check: lint contracts types lock ## Everything that judges code without running it
 
 .PHONY: lint
 lint: $(READY) ## Style, formatting, a docstring on every test
@@ -54,6 +54,10 @@ types: $(READY) ## Strict type check
 .PHONY: contracts
 contracts: $(READY) ## Import direction
 	@$(BIN)/lint-imports --no-logo
+
+.PHONY: lock
+lock: $(READY) ## Whether uv.lock says what pyproject.toml asks for
+	@sh scripts/python.sh scripts/setup.py lock --check
 
 .PHONY: format
 format: $(READY) ## Rewrite the code in the house's format

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ UV_HOME = ROOT / ".uv"
 STAMP = VENV / ".ready"
 INPUTS = (ROOT / "pyproject.toml", ROOT / "uv.lock", Path(__file__).resolve())
 UV_PINNED = "0.13.8"
-UV_OLDEST = (0, 11, 0)  # reads the lock file's revision and the [tool.uv] options in use
+UV_OLDEST = (0, 11, 0)  # the same as `required-version` in pyproject.toml
 EXTRAS = ("local", "dev")
 
 
@@ -94,6 +95,11 @@ def fetch_uv() -> str:
     raise SetupFailed(f"uv {UV_PINNED} was installed at {uv} but does not run")
 
 
+def find_uv() -> str:
+    """The uv on PATH if it will do, else our own."""
+    return usable_uv(shutil.which("uv")) or fetch_uv()
+
+
 def sync(uv: str) -> None:
     """Install exactly what ``uv.lock`` says, with the interpreter that runs this file."""
     extras = [flag for extra in EXTRAS for flag in ("--extra", extra)]
@@ -109,23 +115,32 @@ def say(text: str) -> None:
     print(f"setup: {text}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """Set up if anything changed since the last time."""
+def set_up() -> None:
+    """Install, unless nothing changed since the last time."""
+    if is_current(STAMP, INPUTS):
+        return
+    began_ns = time.time_ns()
+    sync(find_uv())
+    STAMP.touch()
+    os.utime(STAMP, ns=(began_ns, began_ns))  # what changed while uv worked is newer, and is seen next time
+    say("ready: .venv/bin/switchgear")
+
+
+def main(arguments: list[str]) -> int:
+    """Set up; or, given arguments, run uv with them (``make lock``)."""
     UV_HOME.mkdir(exist_ok=True)
     with (UV_HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if is_current(STAMP, INPUTS):
-            return 0
         try:
-            uv = usable_uv(shutil.which("uv")) or fetch_uv()
-            sync(uv)
+            if arguments:
+                command = [find_uv(), *arguments]
+                return subprocess.run(command, cwd=ROOT, env=uv_environment(os.environ), check=False).returncode
+            set_up()
         except SetupFailed as exc:
             say(str(exc))
             return 1
-        STAMP.touch()
-    say("ready: .venv/bin/switchgear")
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

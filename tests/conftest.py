@@ -7,12 +7,18 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, loop_guard, scrub_environment, scrubbed, tasks_left_behind
 from tests.support.provider import provider  # noqa: F401 - a fixture for every test
 
 scrub_environment()
+
+# The same examples every time and no limit by wall clock: what fails once fails again. `make test-long` explores.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.register_profile("long", deadline=None, max_examples=10_000)
+settings.load_profile("house")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

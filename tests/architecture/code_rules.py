@@ -109,19 +109,25 @@ def _is_submodule(package: str, name: str) -> bool:
 
 
 def broad_excepts(source: Source) -> list[str]:
-    """Catching everything belongs to the shield and the outermost handler; elsewhere errors have names."""
+    """Catching everything belongs to the shield and the outermost handler; elsewhere errors have names.
+
+    Cleaning up is not catching: ``except BaseException`` may end in a bare ``raise``, so cancellation passes.
+    """
     if source.path in MAY_CATCH_ALL:
         return []
     return [
         f"{node.lineno}: except {ast.unparse(node.type) if node.type else ''}".rstrip()
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.ExceptHandler) and _catches_all(node.type)
+        if isinstance(node, ast.ExceptHandler) and _catches_all(node)
     ]
 
 
-def _catches_all(caught: ast.expr | None) -> bool:
-    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(kind is None or ast.unparse(kind) in {"Exception", "BaseException"} for kind in kinds)
+def _catches_all(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    caught = {"BaseException" if kind is None else ast.unparse(kind) for kind in kinds}
+    last = handler.body[-1]
+    cleans_up = isinstance(last, ast.Raise) and last.exc is None
+    return "Exception" in caught or ("BaseException" in caught and not cleans_up)
 
 
 def unsafe_loading(source: Source) -> list[str]:

@@ -33,7 +33,7 @@ PLANTED = {
     "broad_excepts": (
         "engine/x.py",
         "try:\n    f()\nexcept (ValueError, Exception):\n    raise",
-        "try:\n    f()\nexcept ValueError:\n    raise",
+        "try:\n    f()\nexcept ValueError:\n    g()\nexcept BaseException:\n    close()\n    raise",
     ),
     "unsafe_loading": ("engine/x.py", "import yaml\nyaml.load(x)", "import yaml\nyaml.safe_load(x)"),
     "numeric_defaults": ("engine/x.py", "def f(*, wait_s=-1.5): ...", "def f(*, tries=0, deep=True): ..."),
@@ -49,8 +49,9 @@ PLANTED = {
     ),
 }
 MORE_PLANTED = [
-    ("broad_excepts", "try:\n    f()\nexcept:\n    raise"),
-    ("broad_excepts", "try:\n    f()\nexcept BaseException:\n    raise"),
+    ("broad_excepts", "try:\n    f()\nexcept:\n    pass"),
+    ("broad_excepts", "try:\n    f()\nexcept BaseException as exc:\n    raise ValueError from exc"),
+    ("broad_excepts", "try:\n    f()\nexcept Exception:\n    close()\n    raise"),
     ("unsafe_loading", "import pickle"),
     ("unsafe_loading", "from joblib import load"),
     ("unsafe_loading", "eval('1')"),
