@@ -160,8 +160,7 @@ def numeric_defaults(source: Source) -> list[str]:
 def _is_choice(value: ast.expr) -> bool:
     if isinstance(value, ast.UnaryOp):
         value = value.operand
-    number = isinstance(value, ast.Constant) and type(value.value) in {int, float}
-    return number and value.value != 0
+    return isinstance(value, ast.Constant) and type(value.value) in {int, float} and value.value != 0
 
 
 def otel_sdk(source: Source) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from blockbuster import BlockingError
 import configs.kernel
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, NetworkRefused, is_loopback, scrubbed, tasks_left_behind
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "", None, b"127.0.0.1"])
@@ -61,7 +63,7 @@ async def test_loopback_and_unix_sockets_work_under_the_guard(tmp_path: Path) ->
         writer.write(await reader.readexactly(1))
         writer.close()
 
-    async def ask(open_connection: Callable[[], object]) -> bytes:
+    async def ask(open_connection: Callable[[], Awaitable[Streams]]) -> bytes:
         reader, writer = await open_connection()
         writer.write(b"x")
         got = await reader.read()

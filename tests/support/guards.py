@@ -10,7 +10,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import cast
 
@@ -33,7 +33,7 @@ def is_scrubbed(name: str) -> bool:
     return name.startswith(SCRUBBED_PREFIXES) or name.endswith(SCRUBBED_SUFFIXES)
 
 
-def scrubbed(env: Mapping[str, str]) -> tuple[str, ...]:
+def scrubbed(env: Iterable[str]) -> tuple[str, ...]:
     """Names in ``env`` to remove before a test."""
     return tuple(name for name in env if is_scrubbed(name))
 
