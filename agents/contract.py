@@ -7,7 +7,7 @@ wraps both behind the same Protocols.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,7 +61,7 @@ class ChatModel(Protocol):
 
     def stream(
         self, messages: tuple[Message, ...], sampling: Sampling, deadline: Deadline
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         """Generate an answer piece by piece. Closing the iterator closes the upstream connection."""
         ...
 
@@ -78,6 +78,6 @@ class Agent(Protocol):
         """What this agent is for; the router reads it."""
         ...
 
-    def run(self, task: Task, model: ChatModel | None) -> AsyncIterator[Chunk]:
+    def run(self, task: Task, model: ChatModel | None) -> AsyncGenerator[Chunk]:
         """Answer ``task`` through ``model``; agents with their own handler get ``None``."""
         ...

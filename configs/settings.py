@@ -196,21 +196,34 @@ class EncoderSettings(Section):
 
 
 class RoutingSettings(Section):
-    """Zero-shot router (route.discover, route.score)."""
+    """Zero-shot router (route.discover, route.score). Intent = similarity + what cues and keywords add."""
 
-    keyword_bonus: Share = 0.1
-    keyword_hits_max: PositiveInt = 3
     example_weight: Share = 0.5
-    """Share of an agent's similarity that comes from its nearest example; the rest from its description."""
+    """Share of an agent's similarity that comes from its nearest text; the rest from the centre of all its texts."""
+    examples_min: Annotated[int, Field(ge=0)] = 3
+    """An agent with fewer examples is also known by its keywords and the phrases of its description."""
+    cue_bonus: Share = 0.35
+    """Added once when a question contains one of the agent's cues; at least ``out_of_scope`` to outrank it."""
+    keyword_bonus: Share = 0.08
+    keyword_hits_max: PositiveInt = 3
+    keyword_chars: PositiveInt = 4_000
+    """Cues and keywords are looked for in this much of a question, half at its start and half at its end."""
+    familiarity_min: Share = 0.68
+    """Below this share of known words the encoder does not know the language, and only cues count."""
+    out_of_scope: Share = 0.3
+    """Below this intent match the question goes to ``general_agent``."""
+    shortlist: PositiveInt = 24
+    """Agents that are compared in full and listed in the decision."""
     temperature: PositiveFloat = 0.05
     """Softmax temperature that turns scores into confidence."""
-    out_of_scope: Share = 0.2
-    """Below this intent match the question goes to ``general_agent``."""
     general_agent: Name = "general"
     weight_success: Share = 0.2
     weight_cost: Share = 0.02
     weight_latency: Share = 0.02
     """Exponents: score = intent × success^w × cost^w × latency^w."""
+    cost_factors: dict[CostTier, Share] = {"free": 1.0, "low": 0.9, "medium": 0.7, "high": 0.5}
+    latency_half_ms: PositiveFloat = 10_000.0
+    """An agent this slow has latency factor one half."""
     fallback_agents: tuple[Name, ...] = ("general",)
 
 
@@ -271,7 +284,10 @@ class AgentCapability(Section):
 
     name: Name
     description: Annotated[str, Field(min_length=1, max_length=2_000)]
+    cues: tuple[str, ...] = ()
+    """Words that name this agent's job outright: its language, its file type. They outrank similarity."""
     keywords: tuple[str, ...] = ()
+    """Words that point to this agent and may also occur elsewhere."""
     examples: tuple[str, ...] = ()
     """Questions in our own words that this agent should get."""
     prompt: str = ""
@@ -280,6 +296,9 @@ class AgentCapability(Section):
     """Which list of ``roles`` answers for it."""
     tools: tuple[Name, ...] = ()
     """Capabilities of ``tools.yaml`` that it may use."""
+    cacheable: bool | None = None
+    """Whether its answers may be served again. ``None``: yes through a model, no for a Python handler, whose side
+    effects nobody knows."""
     cost_tier: CostTier = "free"
     avg_latency_ms: PositiveFloat = 1_000.0
     max_tokens: PositiveInt | None = None
@@ -344,7 +363,7 @@ class Settings(Section):
     providers: dict[Name, ProviderSettings] = {}
     models: dict[Name, ModelSettings] = {}
     roles: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = {}
-    """Ordered model chain per role; ``default`` serves every role that a profile does not name."""
+    """Ordered model chain per role. Every role that an agent names stands here, and ``default`` for the others."""
     agents: tuple[AgentCapability, ...] = ()
     teams: tuple[TeamSettings, ...] = ()
     tools: tuple[ToolSettings, ...] = ()

@@ -14,6 +14,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from redis.asyncio import Redis
+
+from configs.environment import read_environment
 from configs.errors import SwitchgearError
 from configs.kernel import Message, Principal
 from configs.load import load_settings
@@ -81,8 +84,9 @@ class Engine:
         that are not there make the engine degraded, not absent: see ``degraded``. With ``preload`` the models
         are loaded before the block is entered. Raises ``ConfigError``.
         """
-        chosen = settings if settings is not None else load_settings(profile, config_file)
-        async with open_parts(chosen) as parts:
+        environ = read_environment()
+        chosen = settings if settings is not None else load_settings(profile, config_file, environ)
+        async with open_parts(chosen, environ) as parts:
             engine = cls(parts)
             try:
                 if preload:
@@ -105,6 +109,15 @@ class Engine:
     def degraded(self) -> Mapping[str, str]:
         """What is missing right now, and why."""
         return dict(self._parts.degraded)
+
+    @property
+    def cache_client(self) -> Redis | None:
+        """The client of ``redis.cache``, for operators' scripts and benchmarks; ``None`` without a cache."""
+        return self._parts.cache_client
+
+    async def cache_version(self) -> str:
+        """Ask the cache's server for its version. Raises ``BackendUnavailable`` with the reason."""
+        return await self._parts.cache_version()
 
     async def execute(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
         """Answer one prompt: text, or messages of the form ``{"role": …, "content": …}``.
@@ -147,7 +160,9 @@ class Engine:
         """
         limits = self.settings.request
         if len(prompts) > limits.batch_max:
-            raise InvalidInput(f"{len(prompts)} prompts, at most {limits.batch_max} are taken", code="batch_too_large")
+            raise InvalidInput(
+                f"{len(prompts)} prompts, at most {limits.batch_max} are taken", code="batch_too_large"
+            )
         width = limits.batch_concurrency if concurrency is None else concurrency
         if width < 1:
             raise InvalidInput("concurrency must be at least 1", code="invalid_option")

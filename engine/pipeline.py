@@ -7,8 +7,6 @@ never waits for a write. Importing this module imports LangGraph (about 2 s), so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StreamWriter
@@ -22,34 +20,27 @@ from engine.strategies import single
 Pipeline = CompiledStateGraph[RunState, None, RunInput, RunState]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The live objects of one engine, bound into the graph by closure."""
+def build_graph(router: Router, runner: LegRunner, ledger: Ledger, estimate: Estimate) -> Pipeline:
+    """Compile the parent graph around the live objects of one engine.
 
-    router: Router
-    runner: LegRunner
-    ledger: Ledger
-    estimate: Estimate
-
-
-def build_graph(parts: Parts) -> Pipeline:
-    """Compile the parent graph. Static: registrations change what the slots run, never the topology."""
+    Static: registrations change what the slots run, never the topology.
+    """
 
     async def route(state: RunState, writer: StreamWriter) -> RunUpdate:
         request = state["request"]
-        decision = await parts.router.route(request)
+        decision = await router.route(request)
         writer(Routed(decision=decision))
-        reservation = await parts.ledger.reserve(request, parts.estimate(request, decision.legs))
+        reservation = await ledger.reserve(request, estimate(request, decision.legs))
         return {"decision": decision, "reservation": reservation}
 
     async def settle(state: RunState) -> RunUpdate:
         spent = sum((a.cost for a in state["attempts"]), Money())
-        await parts.ledger.settle(state["reservation"], spent)
+        await ledger.settle(state["reservation"], spent)
         return {}
 
     graph = StateGraph(RunState, input_schema=RunInput, output_schema=RunState)
     graph.add_node("route", route)
-    graph.add_node("single", single.build(parts.runner))
+    graph.add_node("single", single.build(runner))
     graph.add_node("settle", settle)
     graph.add_edge(START, "route")
     graph.add_edge("route", "single")

@@ -44,6 +44,7 @@ class Run:
     gateway: Gateway
     pipeline: Callable[[], Awaitable[Pipeline]]
     tracer: Tracer
+    may_keep: Callable[[Answer], bool]
 
     async def answer(self, request: Request, emit: Emit | None) -> Answer:
         """Answer ``request`` or raise one of ``engine.errors``; events go to ``emit`` as they happen."""
@@ -59,9 +60,7 @@ class Run:
             except asyncio.CancelledError:
                 span.set_attribute("switchgear.outcome", Outcome.CANCEL.value)
                 raise
-            span.set_attributes(
-                {"switchgear.source": answer.source, "switchgear.agent": answer.decision.agent}
-            )
+            span.set_attributes({"switchgear.source": answer.source, "switchgear.agent": answer.decision.agent})
         if emit is not None:
             emit(Final(answer=answer))
         return answer
@@ -75,7 +74,7 @@ class Run:
                 emit(Degraded(what=what, reason=f"{what} is unreachable"))
         state = await self._run_graph(request, emit)
         answer = _conclude(state, admitted, trace_id, started_s)
-        if not answer.degraded:
+        if self.may_keep(answer):
             self.gateway.keep(admitted, _to_cache(answer))
         return answer
 

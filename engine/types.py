@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from configs.kernel import Deadline, Message, Money, Outcome, Principal, Sampling, Usage
+from configs.kernel import Deadline, Message, Money, Outcome, Principal, Usage
 
 CacheMode = Literal["default", "off", "refresh"]
 Source = Literal["model", "exact_cache"]
@@ -19,7 +19,9 @@ class Request:
     id: str
     principal: Principal
     messages: tuple[Message, ...]
-    sampling: Sampling
+    max_tokens: int | None = None
+    """``None``: what the agent is configured for, else ``request.max_tokens`` of the settings."""
+    temperature: float | None = None
     deadline: Deadline
     agent: str | None = None
     models: tuple[str, ...] = ()

@@ -26,7 +26,9 @@ async def run(settings: Settings) -> Report:
     """Figures: ``redis_rtt.p50_ms`` (GET of the same bytes), ``exact.p50_ms``, ``exact.p95_ms``."""
     with tempfile.TemporaryDirectory(prefix="sg-") as folder:
         async with Engine.open(settings=settings.model_copy(update={"data_dir": Path(folder)})) as engine:
-            engine.register_agent(AgentCapability(name="echo", description="Says the same thing."), _echo)
+            engine.register_agent(
+                AgentCapability(name="echo", description="Says the same thing.", cacheable=True), _echo
+            )
 
             async def hit() -> str:
                 answer = await engine.execute("What do you always say?", user_id="bench", agent="echo")
@@ -37,6 +39,8 @@ async def run(settings: Settings) -> Report:
                 raise RuntimeError("the second ask was no hit: there is nothing to measure")
             hits = await _times_ms(hit)
             redis = engine.cache_client
+            if redis is None:
+                raise RuntimeError("the embedded cache did not start: `switchgear doctor` says why")
             await redis.set("bench", b"x" * ANSWER_CHARS)
             trips = await _times_ms(lambda: _get(redis))
     return report(

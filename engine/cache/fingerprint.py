@@ -44,14 +44,13 @@ def fingerprint(request: Request, *, policy: str) -> str:
     Shape: ``sg:x1:<scope>:<digest>``.
     """
     principal = request.principal
-    sampling = request.sampling
     fields = [
         SCHEMA,
         policy,
         request.agent or "",
         *_counted(request.models),
-        str(sampling.max_tokens),
-        "" if sampling.temperature is None else repr(float(sampling.temperature)),
+        "" if request.max_tokens is None else str(request.max_tokens),
+        "" if request.temperature is None else repr(request.temperature),
         *_counted(_flatten(request.messages)),
     ]
     return f"sg:{SCHEMA}:{scope_key(principal.tenant_id, principal.user_id)}:{digest(fields)}"

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import TypeVar, cast, get_args
 
-from configs.kernel import Deadline, Message, Principal, Role, Sampling
+from configs.kernel import Deadline, Message, Principal, Role
 from configs.settings import Settings
 from engine.errors import InvalidInput, NotBuilt
 from engine.types import CacheMode, Request
 
+MODELS_MAX = 32
+"""Model ids in one request; more legs than that are a mistake, and each costs a graph step."""
+IntOrNone = TypeVar("IntOrNone", int, None)
 ROLES: frozenset[str] = frozenset(get_args(Role))
 Prompt = str | Sequence[Message | Mapping[str, object]]
 
@@ -56,10 +59,8 @@ def build_request(
         id=request_id,
         principal=principal,
         messages=_messages(prompt, settings),
-        sampling=Sampling(
-            max_tokens=_int("max_tokens", options.max_tokens, limits.max_tokens, limits.max_tokens_max),
-            temperature=_temperature(options.temperature),
-        ),
+        max_tokens=_int("max_tokens", options.max_tokens, None, limits.max_tokens_max),
+        temperature=_temperature(options.temperature),
         deadline=Deadline.after(_deadline_s(options.deadline_s, settings), now_s=now_s),
         agent=_agent(options.agent),
         models=_models(options.models),
@@ -146,7 +147,7 @@ def _text_bytes(text: str) -> int:
         raise InvalidInput("the prompt is not valid UTF-8", hint="decode it first", code="invalid_utf8") from exc
 
 
-def _int(name: str, value: object, default: int, most: int) -> int:
+def _int(name: str, value: object, default: IntOrNone, most: int) -> int | IntOrNone:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
@@ -186,7 +187,7 @@ def _models(value: object) -> tuple[str, ...]:
         return ()
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         names = cast("Sequence[object]", value)
-        if names and all(isinstance(name, str) for name in names):
+        if 0 < len(names) <= MODELS_MAX and all(isinstance(name, str) for name in names):
             return tuple(dict.fromkeys(cast("Sequence[str]", names)))
     raise InvalidInput("models must be a list of model ids", code="invalid_option")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.kernel import Message, Principal, Sampling
+from configs.kernel import Message, Principal
 from configs.settings import Settings
 from engine.cache.fingerprint import digest, fingerprint
 from engine.gateway.admit import Options, build_request
@@ -44,8 +44,8 @@ def test_different_fields_never_share_a_digest(left: list[str], right: list[str]
         {"principal": Principal(user_id="default", tenant_id="ada")},
         {"agent": "python"},
         {"models": ("smollm2",)},
-        {"sampling": Sampling(max_tokens=513)},
-        {"sampling": Sampling(max_tokens=512, temperature=0.0)},
+        {"max_tokens": 512},
+        {"temperature": 0.0},
         {"messages": (Message("user", "What is 2 + 3?"),)},
         {"messages": (Message("system", "be brief"), Message("user", "What is 2 + 2?"))},
         {"messages": (Message("assistant", "What is 2 + 2?"),)},

@@ -119,12 +119,12 @@ def test_defaults_come_from_settings_and_the_deadline_is_absolute():
     """Options left out take the settings' values; the deadline counts from the clock that was passed."""
     request = build("hello")
     settings = Settings()
-    assert request.sampling.max_tokens == settings.request.max_tokens
+    assert request.max_tokens is None
     assert request.deadline.at_s == 100.0 + settings.request.deadline_s
     assert request.ttl_s == settings.cache.ttl_s
     chosen = build("hello", max_tokens=7, deadline_s=2, ttl_s=9, temperature=0, models=("b", "a", "b"))
-    assert (chosen.sampling.max_tokens, chosen.deadline.at_s, chosen.ttl_s) == (7, 102.0, 9)
-    assert chosen.sampling.temperature == 0.0
+    assert (chosen.max_tokens, chosen.deadline.at_s, chosen.ttl_s) == (7, 102.0, 9)
+    assert chosen.temperature == 0.0
     assert chosen.models == ("b", "a")
 
 

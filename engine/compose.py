@@ -1,0 +1,232 @@
+"""The composition root: which concrete parts an engine is made of, and in which order they start and stop.
+
+The only module that names adapters. Everything slow is made on first use (``Once``): opening an engine starts the
+cache and nothing else, so that an exact hit never waits for MiniLM, LangGraph or a model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from agents.endpoint import Endpoint
+from agents.handler import AnyHandler, HandlerAgent
+from agents.model import preload as import_openai_client
+from agents.prompted import PromptedAgent
+from agents.roster import Roster
+from configs.settings import AgentCapability, RedisSettings, Settings
+from engine.cache.exact import RedisExactCache
+from engine.contract import AnswerCache, Estimate, Router
+from engine.cost.ledger import DenyingLedger
+from engine.cost.prices import PriceBook
+from engine.gateway.gateway import Gateway
+from engine.legs import Legs
+from engine.models import Models
+from engine.once import Once
+from engine.policy import Policy
+from engine.resilience.local import LocalBreakerStore
+from engine.resilience.shield import Shield
+from engine.resilience.shielded import ShieldedCache, StoreGuard
+from engine.run import Run
+from engine.telemetry.tracing import open_tracer
+from engine.types import Answer
+from memory.embedded.attach import Attachment, attach
+from memory.embedded.local_model import local_model
+from memory.embedded.redis_server import redis_cache
+from memory.errors import BackendUnavailable
+
+if TYPE_CHECKING:  # LangGraph costs 2 s to import, and an exact hit never needs it
+    from engine.pipeline import Pipeline
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A started engine, for ``engine.app`` to put a face on."""
+
+    settings: Settings
+    roster: Roster
+    run: Run
+    breakers: LocalBreakerStore
+    cache_client: Redis | None
+    degraded: Mapping[str, str]
+    _router: Once[Router]
+    _pipeline: Once[Pipeline]
+    _model_host: Once[Attachment]
+
+    async def router(self) -> Router:
+        """The router, loading MiniLM if this is the first question."""
+        return await self._router.get()
+
+    async def cache_version(self) -> str:
+        """Version of the Redis behind the cache. Raises ``BackendUnavailable``."""
+        if self.cache_client is None:
+            raise BackendUnavailable("redis.cache", self.degraded.get("cache", "switched off"))
+        try:
+            info = await self.cache_client.info("server")
+        except (RedisError, OSError) as exc:
+            raise BackendUnavailable("redis.cache", f"{type(exc).__name__}: it does not answer") from exc
+        return str(info["redis_version"])
+
+    def register(self, capability: AgentCapability, handler: AnyHandler | None, replace: bool) -> None:
+        """Put an agent into the roster. Raises ``AgentNotUsable``."""
+        agent = PromptedAgent(capability) if handler is None else HandlerAgent(capability, handler)
+        self.roster.register(agent, replace=replace)
+
+    async def preload(self, on_step: OnStep | None) -> None:
+        """Make everything that is made on first use, side by side."""
+        say = on_step if on_step is not None else _silent
+        say("loading MiniLM, LangGraph and the local model")
+        jobs: list[Once[Router] | Once[Pipeline] | Once[Attachment]] = [self._router, self._pipeline]
+        if any(self.settings.providers[m.provider].embedded for m in self.settings.models.values()):
+            jobs.append(self._model_host)
+        await asyncio.gather(*(job.get() for job in jobs))
+        say("ready")
+
+
+def _silent(step: str) -> None:
+    del step
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGenerator[Parts]:
+    """Start the parts of one engine; stop them in reverse order, whatever happens in between."""
+    async with AsyncExitStack() as stack:
+        roster = Roster(PromptedAgent(capability) for capability in settings.agents)
+        breakers = LocalBreakerStore(settings.breaker, clock=time.monotonic, sample=random.random)
+        degraded: dict[str, str] = {}
+        client = await _open_cache(settings, stack, degraded)
+        gateway = Gateway(_guarded(client, settings, breakers), Policy(roster, settings).key_of)
+        stack.push_async_callback(gateway.drain)
+
+        shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random)
+        model_host = _model_host(settings, stack)
+        models = Models(settings, environ, lambda: _embedded_endpoint(model_host))
+        stack.push_async_callback(models.aclose)
+        stack.push_async_callback(shield.aclose)
+        legs = Legs(roster, models, shield, PriceBook(settings), settings)
+        router = _router(settings, roster, breakers, stack)
+        pipeline = _pipeline(router, legs)
+        for once in (router, pipeline):
+            stack.push_async_callback(once.settle)
+        yield Parts(
+            settings=settings,
+            roster=roster,
+            run=Run(
+                gateway=gateway, pipeline=pipeline.get, tracer=open_tracer(), may_keep=partial(_may_keep, roster)
+            ),
+            breakers=breakers,
+            cache_client=client,
+            degraded=degraded,
+            _router=router,
+            _pipeline=pipeline,
+            _model_host=model_host,
+        )
+
+
+def connect(url: str, secret: SecretStr | None, redis: RedisSettings) -> Redis:
+    """A client that never waits longer than ``redis.timeout_s`` and never retries by itself (X3, X7)."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        password=None if secret is None else secret.get_secret_value(),
+        max_connections=redis.pool_max,
+        timeout=redis.timeout_s,
+        socket_timeout=redis.timeout_s,
+        socket_connect_timeout=redis.timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis(connection_pool=pool)
+
+
+async def _open_cache(settings: Settings, stack: AsyncExitStack, degraded: dict[str, str]) -> Redis | None:
+    """The cache's client, or ``None`` with the reason in ``degraded``."""
+    if not settings.cache.enabled:
+        return None
+    redis = settings.redis
+    if redis.cache_url is not None:
+        client = connect(redis.cache_url.get_secret_value(), None, redis)
+    else:
+        try:
+            spec = redis_cache(redis.cache_max_mb)
+            attachment = await attach(spec, settings.data_dir, settings.embedded)
+        except BackendUnavailable as exc:
+            degraded["cache"] = str(exc)
+            return None
+        stack.push_async_callback(attachment.leave)
+        client = connect(attachment.address, attachment.secret, redis)
+    stack.push_async_callback(client.aclose)
+    return client
+
+
+def _guarded(client: Redis | None, settings: Settings, breakers: LocalBreakerStore) -> AnswerCache | None:
+    if client is None:
+        return None
+    return ShieldedCache(
+        RedisExactCache(client, entry_bytes_max=settings.cache.entry_bytes_max),
+        StoreGuard(breakers),
+        subject="store:redis.cache",
+        timeout_s=settings.redis.timeout_s,
+    )
+
+
+def _may_keep(roster: Roster, answer: Answer) -> bool:
+    """Whether an answer may be served again: whole, by the agent that was meant, and free of side effects."""
+    if answer.degraded:
+        return False
+    agent = roster.agents.get(answer.decision.agent)
+    if agent is None:
+        return False
+    declared = agent.capability.cacheable
+    # What a handler of the caller's own does besides answering is unknown, so it has to say that it may be cached.
+    return isinstance(agent, PromptedAgent) if declared is None else declared
+
+
+def _model_host(settings: Settings, stack: AsyncExitStack) -> Once[Attachment]:
+    async def start() -> Attachment:
+        return await attach(local_model(settings.embedded), settings.data_dir, settings.embedded)
+
+    async def stop() -> None:
+        await host.settle()
+        attachment = host.peek()
+        if attachment is not None:
+            await attachment.leave()
+
+    host = Once(start)
+    stack.push_async_callback(stop)
+    return host
+
+
+async def _embedded_endpoint(host: Once[Attachment]) -> Endpoint:
+    attachment = await host.get()
+    return Endpoint(base_url=attachment.address, api_key=attachment.secret)
+
+
+def _pipeline(router: Once[Router], legs: Legs) -> Once[Pipeline]:
+    async def build() -> Pipeline:
+        ready, build_graph, _ = await asyncio.gather(
+            router.get(), asyncio.to_thread(_import_graph), asyncio.to_thread(import_openai_client)
+        )
+        return build_graph(ready, legs, DenyingLedger(), legs.estimate)
+
+    return Once(build)
+
+
+def _import_graph() -> Callable[[Router, Legs, DenyingLedger, Estimate], Pipeline]:
+    # Late and in a thread: LangGraph takes 2 s to import, an exact hit never needs it, and the loop keeps
+    # answering others meanwhile.
+    from engine.pipeline import build_graph  # noqa: PLC0415
+
+    return build_graph

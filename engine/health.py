@@ -1,0 +1,78 @@
+"""What works right now, found out by using it: one check per part (obs.health). For ``switchgear doctor``.
+
+A check never raises: what is wrong is its result. Parts that cost money to ask are not asked, only whether their
+key is set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from configs.errors import SwitchgearError
+from configs.keys import usable_models
+from engine.app import Engine
+
+Verdict = Literal["ok", "warn", "fail"]
+QUESTION = "Say hello."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One part and how it is. ``warn``: the engine works without it, degraded."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    took_ms: float | None = None
+
+
+async def check_engine(
+    engine: Engine, environ: Mapping[str, str], on_step: Callable[[str], None]
+) -> tuple[Check, ...]:
+    """Every part of an open engine, each asked once for real."""
+    checks: list[Check] = []
+    for name, ask in (("cache", _cache), ("router", _router)):
+        on_step(name)
+        checks.append(await _timed(name, lambda ask=ask: ask(engine)))
+    for model_id, reason in sorted(usable_models(engine.settings, environ).items()):
+        if model_id not in {m for chain in engine.settings.roles.values() for m in chain}:
+            continue
+        name = f"model {model_id}"
+        if reason is not None:
+            checks.append(Check(name=name, verdict="warn", detail=reason))
+        elif engine.settings.providers[engine.settings.models[model_id].provider].embedded:
+            on_step(name)
+            checks.append(await _timed(name, lambda model_id=model_id: _inference(engine, model_id)))
+        else:
+            checks.append(Check(name=name, verdict="ok", detail="key is set; not asked, since that costs money"))
+    return tuple(checks)
+
+
+async def _timed(name: str, ask: Callable[[], Awaitable[str]]) -> Check:
+    began = time.perf_counter()
+    try:
+        detail = await ask()
+    except SwitchgearError as exc:
+        verdict: Verdict = "warn" if name == "cache" else "fail"
+        return Check(name=name, verdict=verdict, detail=str(exc))
+    return Check(name=name, verdict="ok", detail=detail, took_ms=(time.perf_counter() - began) * 1e3)
+
+
+async def _cache(engine: Engine) -> str:
+    if not engine.settings.cache.enabled:
+        return "switched off (cache.enabled)"
+    return f"Redis {await engine.cache_version()}"
+
+
+async def _router(engine: Engine) -> str:
+    decision = await engine.route(QUESTION)
+    return f"MiniLM loaded, {len(engine.agents)} agents, {QUESTION!r} goes to {decision.agent}"
+
+
+async def _inference(engine: Engine, model_id: str) -> str:
+    general = engine.settings.routing.general_agent
+    answer = await engine.execute(QUESTION, agent=general, models=[model_id], max_tokens=8, cache="off")
+    return f"answered {answer.usage.output_tokens} tokens"

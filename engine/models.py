@@ -1,0 +1,87 @@
+"""The model routes of one engine, opened when first needed and shared by all agents.
+
+Not a router and not a shield. What it adds to ``agents.model`` is the embedded model, whose address is only known
+once its host runs: starting it is part of the first call, so that a start that fails is that call's failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+
+from agents.contract import ChatModel, Chunk, ModelRef
+from agents.endpoint import Endpoint
+from agents.errors import CallFailed
+from agents.model import model_ref, open_model
+from configs.errors import SwitchgearError
+from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
+from configs.settings import Settings
+
+OpenEndpoint = Callable[[], Awaitable[Endpoint]]
+
+
+class EmbeddedChat:
+    """``ChatModel`` of the embedded host; ``endpoint`` starts or finds it."""
+
+    def __init__(self, ref: ModelRef, settings: Settings, endpoint: OpenEndpoint) -> None:
+        self._ref = ref
+        self._settings = settings
+        self._endpoint = endpoint
+        self._inner: tuple[Endpoint, ChatModel] | None = None
+
+    @property
+    def ref(self) -> ModelRef:
+        """The identity of this route."""
+        return self._ref
+
+    async def stream(
+        self, messages: tuple[Message, ...], sampling: Sampling, deadline: Deadline
+    ) -> AsyncGenerator[Chunk]:
+        """Generate through the host, starting it first. Raises ``CallFailed``."""
+        model = await self._model()
+        async with aclosing(model.stream(messages, sampling, deadline)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def aclose(self) -> None:
+        """Release the connections; the host belongs to whoever attached to it."""
+        if self._inner is not None:
+            await self._inner[1].aclose()
+
+    async def _model(self) -> ChatModel:
+        try:
+            endpoint = await self._endpoint()
+        except SwitchgearError as exc:
+            detail = f"the embedded model did not start: {exc.message}"
+            raise CallFailed(Failure(kind=FailureKind.CONNECT, detail=detail)) from exc
+        if self._inner is None or self._inner[0] != endpoint:
+            await self.aclose()
+            self._inner = (endpoint, open_model(self._ref.id, self._settings, {}, endpoint))
+        return self._inner[1]
+
+
+class Models:
+    """Routes by model id. ``environ`` is the environment as it was read at start."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], embedded: OpenEndpoint) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._embedded = embedded
+        self._open: dict[str, ChatModel] = {}
+
+    def get(self, model_id: str) -> ChatModel:
+        """The route of ``model_id``, which must be configured (the chain is made of configured ids only)."""
+        if model_id not in self._open:
+            self._open[model_id] = self._make(model_id)
+        return self._open[model_id]
+
+    async def aclose(self) -> None:
+        """Close every connection of every route."""
+        for model in self._open.values():
+            await model.aclose()
+
+    def _make(self, model_id: str) -> ChatModel:
+        provider = self._settings.providers[self._settings.models[model_id].provider]
+        if provider.embedded:
+            return EmbeddedChat(model_ref(model_id, self._settings), self._settings, self._embedded)
+        return open_model(model_id, self._settings, self._environ)
