@@ -22,7 +22,8 @@ from configs.kernel import Message, Principal
 from configs.load import load_settings
 from configs.settings import AgentCapability, Settings
 from engine.compose import Parts, open_parts
-from engine.errors import EngineClosed, InvalidInput
+from engine.contract import BreakerView
+from engine.errors import EngineClosed, InvalidInput, UnknownName
 from engine.events import Event, Final
 from engine.gateway.admit import Options, build_request
 from engine.types import Answer, CacheMode, Decision, Request
@@ -114,6 +115,10 @@ class Engine:
     def cache_client(self) -> Redis | None:
         """The client of ``redis.cache``, for operators' scripts and benchmarks; ``None`` without a cache."""
         return self._parts.cache_client
+
+    async def breakers(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
+        """Breakers by key: ``agent:<name>``, ``model:<provider>/<model>#<credential>``, ``store:<name>``."""
+        return await self._parts.breakers.view(subjects)
 
     async def cache_version(self) -> str:
         """Ask the cache's server for its version. Raises ``BackendUnavailable`` with the reason."""
@@ -213,17 +218,19 @@ class Engine:
         if not self._open:
             raise EngineClosed("this engine has been closed", hint="ask inside `async with Engine.open(…)`")
         given = dict(options)
+        for name in given:
+            if name not in AskOptions.__annotations__:
+                raise UnknownName("option", name, AskOptions.__annotations__)
         try:
             principal = Principal(
-                user_id=str(given.pop("user_id", "local")), tenant_id=str(given.pop("tenant_id", "default"))
+                user_id=given.pop("user_id", "local"), tenant_id=given.pop("tenant_id", "default")
             )
-            chosen = Options(**given)
-        except (ValueError, TypeError) as exc:
+        except (ValueError, AttributeError) as exc:
             raise InvalidInput(str(exc), code="invalid_option") from exc
         return build_request(
             prompt,
             principal,
-            chosen,
+            Options(**given),
             self.settings,
             request_id=uuid.uuid4().hex,
             now_s=time.monotonic(),

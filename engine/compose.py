@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,11 @@ from engine.once import Once
 from engine.policy import Policy
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.shield import Shield
-from engine.resilience.shielded import ShieldedCache, StoreGuard
+from engine.resilience.shielded import ShieldedCache, StoreGuard, agent_subject
+from engine.routing.contract import AgentSnapshot, Registered
+from engine.routing.encoder import load_encoder
+from engine.routing.router import ZeroShotRouter
+from engine.routing.thread import EncoderThread
 from engine.run import Run
 from engine.telemetry.tracing import open_tracer
 from engine.types import Answer
@@ -212,6 +216,35 @@ def _model_host(settings: Settings, stack: AsyncExitStack) -> Once[Attachment]:
 async def _embedded_endpoint(host: Once[Attachment]) -> Endpoint:
     attachment = await host.get()
     return Endpoint(base_url=attachment.address, api_key=attachment.secret)
+
+
+def _router(
+    settings: Settings, roster: Roster, breakers: LocalBreakerStore, stack: AsyncExitStack
+) -> Once[Router]:
+    encoder = EncoderThread(partial(load_encoder, settings.encoder))
+    stack.push_async_callback(encoder.aclose)
+
+    async def health(names: Sequence[str]) -> dict[str, float]:
+        subjects = {agent_subject(name): name for name in names}
+        views = await breakers.view(tuple(subjects))
+        return {subjects[subject]: view.ema_success for subject, view in views.items()}
+
+    async def make() -> Router:
+        router = ZeroShotRouter(settings, encoder, partial(_snapshot, roster), health)
+        await router.warm()
+        return router
+
+    return Once(make)
+
+
+def _snapshot(roster: Roster) -> AgentSnapshot:
+    return AgentSnapshot(
+        generation=roster.generation,
+        agents={
+            name: Registered(capability=agent.capability, own_handler=isinstance(agent, HandlerAgent))
+            for name, agent in roster.agents.items()
+        },
+    )
 
 
 def _pipeline(router: Once[Router], legs: Legs) -> Once[Pipeline]:
