@@ -15,10 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from agents.endpoint import Endpoint
@@ -26,7 +23,7 @@ from agents.handler import AnyHandler, HandlerAgent
 from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
 from agents.roster import Roster
-from configs.settings import AgentCapability, RedisSettings, Settings
+from configs.settings import AgentCapability, Settings
 from engine.cache.exact import RedisExactCache
 from engine.contract import AnswerCache, Estimate, Router
 from engine.cost.ledger import DenyingLedger
@@ -36,6 +33,7 @@ from engine.legs import Legs
 from engine.models import Models
 from engine.once import Once
 from engine.policy import Policy
+from engine.redis_client import connect
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.shield import Shield
 from engine.resilience.shielded import ShieldedCache, StoreGuard, agent_subject
@@ -139,20 +137,6 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             _pipeline=pipeline,
             _model_host=model_host,
         )
-
-
-def connect(url: str, secret: SecretStr | None, redis: RedisSettings) -> Redis:
-    """A client that never waits longer than ``redis.timeout_s`` and never retries by itself (X3, X7)."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        password=None if secret is None else secret.get_secret_value(),
-        max_connections=redis.pool_max,
-        timeout=redis.timeout_s,
-        socket_timeout=redis.timeout_s,
-        socket_connect_timeout=redis.timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis(connection_pool=pool)
 
 
 async def _open_cache(settings: Settings, stack: AsyncExitStack, degraded: dict[str, str]) -> Redis | None:

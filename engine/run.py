@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -26,6 +26,8 @@ from engine.telemetry.tracing import trace_id_of
 from engine.types import Answer, Request
 
 if TYPE_CHECKING:  # LangGraph costs 2 s to import, and an exact hit never needs it
+    from langchain_core.runnables import RunnableConfig
+
     from engine.pipeline import Pipeline
     from engine.state import RunState
 
@@ -89,12 +91,13 @@ class Run:
 
 
 async def _drive(pipeline: Pipeline, start: RunState, emit: Emit | None) -> RunState:
-    config = {"recursion_limit": STEPS_MAX}
+    config: RunnableConfig = {"recursion_limit": STEPS_MAX}
     if emit is None:
         return cast("RunState", await pipeline.ainvoke(start, config))
     last: RunState | None = None
-    events = pipeline.astream(start, config, stream_mode=["custom", "values"], subgraphs=True)
-    async with aclosing(events):  # abandoned without it, the nodes would keep running
+    stream = pipeline.astream(start, config, stream_mode=["custom", "values"], subgraphs=True)
+    # Abandoned without aclose() the nodes would keep running; LangGraph declares less than it returns.
+    async with aclosing(cast("AsyncGenerator[tuple[tuple[str, ...], str, object]]", stream)) as events:
         async for namespace, mode, payload in events:
             if mode == "custom":
                 emit(cast("Event", payload))

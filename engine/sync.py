@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -54,7 +54,7 @@ class SyncEngine:
     @contextmanager
     def open(
         cls, profile: str | None = None, *, config_file: Path | None = None, settings: Settings | None = None
-    ) -> Iterator[SyncEngine]:
+    ) -> Generator[SyncEngine]:
         """Start an engine on a thread of its own and stop it at the end of the block."""
         loop = _Loop()
         try:

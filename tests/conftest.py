@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import settings
 
+from configs.settings import EmbeddedSettings
+from memory.embedded.attach import attach
+from memory.embedded.redis_server import redis_cache
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, loop_guard, scrub_environment, scrubbed, tasks_left_behind
 from tests.support.provider import provider  # noqa: F401 - a fixture for every test
@@ -61,6 +65,16 @@ async def no_task_left_behind() -> AsyncIterator[None]:
     yield
     left = await tasks_left_behind()
     assert not left, f"tasks left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis of the cache role, shared by the tests of this process; they must not expect it empty."""
+    folder = tmp_path_factory.mktemp("redis")
+    attachment = asyncio.run(attach(redis_cache(16), folder, EmbeddedSettings()))
+    secret = attachment.secret.get_secret_value() if attachment.secret is not None else ""
+    yield attachment.address.replace("unix://", f"unix://:{secret}@")
+    asyncio.run(attachment.leave())
 
 
 @pytest.fixture

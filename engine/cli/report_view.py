@@ -15,5 +15,5 @@ def report_table(report: Report) -> RenderableType:
     table.add_column("value", justify="right")
     for name, value in report.figures.items():
         table.add_row(name, f"{value:,.4f}")
-    environment = " · ".join(f"{k} {v}" for k, v in report.environment.items() if isinstance(v, str | int))
+    environment = " · ".join(f"{k} {v}" for k, v in report.environment.items())
     return Group(table, f"[dim]{environment}[/]")

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
-from redis.asyncio import Redis
 
 from configs.kernel import Usage
+from configs.settings import RedisSettings
 from engine.cache.entry import encode
 from engine.cache.exact import RedisExactCache
 from engine.cache.inmemory import InMemoryExactCache
 from engine.contract import AnswerCache, CachedAnswer
+from engine.redis_client import connect
 from engine.types import Candidate, Decision, Leg
 from memory.errors import BackendUnavailable
 
@@ -46,7 +47,7 @@ class Subject:
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+async def subject(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Subject]:
     """Each implementation in turn."""
     if request.param == "memory":
         twin = InMemoryExactCache(now_s=lambda: 0.0, entry_bytes_max=LIMIT)
@@ -56,9 +57,8 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 
         yield Subject(twin, plant_in_dict)
         return
-    url: str = request.getfixturevalue("redis_url")
-    client = Redis.from_url(url)
-    await client.flushdb()
+    client = connect(redis_url, None, RedisSettings())
+    await client.delete("k")
     yield Subject(RedisExactCache(client, entry_bytes_max=LIMIT), client.set)
     await client.aclose()
 
@@ -124,7 +124,7 @@ async def test_the_twin_forgets_after_its_ttl():
 @pytest.mark.req("cache.fresh")
 async def test_redis_is_given_the_ttl(redis_url: str):
     """The key expires by Redis' own clock."""
-    client = Redis.from_url(redis_url)
+    client = connect(redis_url, None, RedisSettings())
     await RedisExactCache(client, entry_bytes_max=LIMIT).put("ttl-key", ANSWER, ttl_s=60)
     assert 0 < await client.ttl("ttl-key") <= 60
     await client.aclose()
@@ -132,7 +132,7 @@ async def test_redis_is_given_the_ttl(redis_url: str):
 
 async def test_a_redis_that_is_gone_is_a_typed_error(tmp_path):
     """Redis' own exceptions never escape the adapter."""
-    client = Redis.from_url(f"unix://{tmp_path}/nobody.sock", retry=None)
+    client = connect(f"unix://{tmp_path}/nobody.sock", None, RedisSettings())
     cache = RedisExactCache(client, entry_bytes_max=LIMIT)
     with pytest.raises(BackendUnavailable):
         await cache.get("k")
