@@ -199,11 +199,13 @@ class RoutingSettings(Section):
     """Zero-shot router (route.discover, route.score). Intent = similarity + what cues and keywords add."""
 
     example_weight: Share = 0.5
-    """Share of an agent's similarity that comes from its nearest text; the rest from the centre of all its texts."""
+    """Share of an agent's similarity that comes from its nearest text; the rest from the centre of its texts."""
     examples_min: Annotated[int, Field(ge=0)] = 3
     """An agent with fewer examples is also known by its keywords and the phrases of its description."""
     cue_bonus: Share = 0.35
     """Added once when a question contains one of the agent's cues; at least ``out_of_scope`` to outrank it."""
+    cue_margin: Share = 0.1
+    """A cue does not count when a text of the general agent is nearer to the question by more than this."""
     keyword_bonus: Share = 0.08
     keyword_hits_max: PositiveInt = 3
     keyword_chars: PositiveInt = 4_000
@@ -214,7 +216,7 @@ class RoutingSettings(Section):
     """Below this intent match the question goes to ``general_agent``."""
     shortlist: PositiveInt = 24
     """Agents that are compared in full and listed in the decision."""
-    temperature: PositiveFloat = 0.05
+    temperature: PositiveFloat = 0.04
     """Softmax temperature that turns scores into confidence."""
     general_agent: Name = "general"
     weight_success: Share = 0.2

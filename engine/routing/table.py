@@ -1,0 +1,100 @@
+"""What the router knows of each agent, and of all of them together. Pure: numpy and standard library.
+
+A profile is made once per registration, a table once per generation of the registry. Nothing here encodes text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.settings import AgentCapability, RoutingSettings
+from engine.routing.contract import Vectors
+from engine.routing.words import Term, TermIndex, term
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?:;])\s+")
+_PHRASE_END: Final = re.compile(r"[.!?:;,]|\band\b|\bor\b")
+
+
+def anchor_texts(capability: AgentCapability, settings: RoutingSettings) -> tuple[str, ...]:
+    """The texts that stand for an agent: sentences of its description and its examples, each once.
+
+    Few examples say little about what people will ask; then keywords and the phrases of the description join in.
+    """
+    texts = [*_SENTENCE_END.split(capability.description), *capability.examples]
+    if len(capability.examples) < settings.examples_min:
+        texts += [*_PHRASE_END.split(capability.description), *capability.cues, *capability.keywords]
+    stripped = (text.strip() for text in texts)
+    return tuple(dict.fromkeys(text for text in stripped if text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One agent, ready to be compared."""
+
+    name: str
+    anchors: Vectors
+    """One row per text of ``anchor_texts``."""
+    centre: Vectors
+    """Their mean, at length 1."""
+    terms: tuple[Term, ...]
+    cost: float
+    latency: float
+    """Factors in (0, 1]; 1 is free, or answers at once."""
+
+
+def profile(capability: AgentCapability, anchors: Vectors, settings: RoutingSettings) -> Profile:
+    """The profile of ``capability`` whose ``anchor_texts`` have the vectors ``anchors``."""
+    mean = anchors.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    terms = [term(text, cue=True) for text in capability.cues]
+    terms += [term(text, cue=False) for text in capability.keywords]
+    # «table» and «tables» are one keyword; of a cue and a keyword with the same form the cue stays.
+    distinct = {(t.stems, t.pattern): t for t in reversed(terms) if t is not None}
+    half = settings.latency_half_ms
+    return Profile(
+        name=capability.name,
+        anchors=anchors,
+        # Anchors that cancel out have no centre; the first one stands for it.
+        centre=mean / np.float32(length) if length > 1e-6 else anchors[0],
+        terms=tuple(reversed(distinct.values())),
+        cost=settings.cost_factors.get(capability.cost_tier, 1.0),
+        latency=half / (half + capability.avg_latency_ms),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentTable:
+    """All agents of one generation, by name. Position is the agent's number in every array."""
+
+    generation: int
+    profiles: tuple[Profile, ...]
+    names: tuple[str, ...]
+    centres: Vectors
+    """Shape (agents, 384)."""
+    costs: NDArray[np.float64]
+    latencies: NDArray[np.float64]
+    terms: TermIndex
+    general: int | None
+    """Position of the agent for what is out of scope; ``None`` when it is not registered."""
+
+
+def stack(generation: int, profiles: Iterable[Profile], general_agent: str) -> AgentTable:
+    """Profiles as one table, ordered by name so that ties fall the same way in every process."""
+    ordered: Sequence[Profile] = sorted(profiles, key=lambda p: p.name)
+    names = tuple(p.name for p in ordered)
+    return AgentTable(
+        generation=generation,
+        profiles=tuple(ordered),
+        names=names,
+        centres=np.stack([p.centre for p in ordered]) if ordered else np.empty((0, 0), np.float32),
+        costs=np.array([p.cost for p in ordered]),
+        latencies=np.array([p.latency for p in ordered]),
+        terms=TermIndex((i, t) for i, p in enumerate(ordered) for t in p.terms),
+        general=names.index(general_agent) if general_agent in names else None,
+    )
