@@ -41,33 +41,33 @@ class Endpoint:
             raise ConfigError(
                 f"{name} holds characters that no key has", hint="check it for line breaks and quotes"
             )
-        url = _checked_url(provider, key is not None)
+        host = _checked_host(provider, key is not None)
         return cls(
             base_url=provider.base_url,
             api_key=key,
             key_missing=name if key is None and not provider.local else None,
-            max_tokens_field=provider.max_tokens_field or _field_for(url.hostname or ""),
+            max_tokens_field=provider.max_tokens_field or _field_for(host),
         )
 
 
-def _checked_url(provider: ProviderSettings, has_key: bool) -> SplitResult:
+def _checked_host(provider: ProviderSettings, has_key: bool) -> str:
+    """The host that will be called. ``ProviderSettings`` has checked the form of the URL, not its port."""
+    url = urlsplit(provider.base_url)
+    if not url.hostname or not _has_port(url):
+        raise ConfigError("a provider's base_url has no host, or a port that does not exist")
+    host = url.hostname
+    if url.scheme == "http" and has_key and not (provider.local or _is_loopback(host)):
+        raise ConfigError(
+            f"the key for {host} would travel unencrypted", hint="use https, or mark the provider `local`"
+        )
+    return host
+
+
+def _has_port(url: SplitResult) -> bool:
     try:
-        url = urlsplit(provider.base_url)
-        has_port = url.port is None or url.port > 0
-    except ValueError as exc:
-        raise ConfigError("a provider's base_url is not a URL") from exc
-    if url.scheme not in {"http", "https"} or not url.hostname or not has_port:
-        raise ConfigError("a provider's base_url must be http(s)://host[:port]/path")
-    if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise ConfigError(
-            f"the base_url of {url.hostname} carries a user, a query or a fragment",
-            hint="a key belongs into the variable named by api_key_env, never into a URL",
-        )
-    if url.scheme == "http" and has_key and not (provider.local or _is_loopback(url.hostname)):
-        raise ConfigError(
-            f"the key for {url.hostname} would travel unencrypted", hint="use https, or mark the provider `local`"
-        )
-    return url
+        return url.port is None or url.port > 0
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from agents.contract import Chunk, ModelRef
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
-from agents.parts import Draft
+from agents.parts import Draft, refused
 from agents.usage import Bound
 from configs.errors import ConfigError
-from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
+from configs.kernel import Deadline, Message, Sampling
 from configs.settings import Settings
 
 if TYPE_CHECKING:
@@ -121,13 +121,12 @@ class OpenAIChat:
 
     def _refuse_if_unusable(self) -> None:
         if self._closed:
-            raise _refused("this route is closed", "route_closed")
+            raise refused("this route is closed", "route_closed")
         if self._endpoint.key_missing is not None:
-            raise _refused(f"no key: {self._endpoint.key_missing} is not set", "key_missing")
+            raise refused(f"no key: {self._endpoint.key_missing} is not set", "key_missing")
 
     def _build(self) -> OpenAIClient:
-        # Late: importing langchain-openai takes seconds, and a cached answer never needs it.
-        from agents.openai_chat import OpenAIClient  # noqa: PLC0415
+        from agents.openai_chat import OpenAIClient  # noqa: PLC0415 - seconds to import; a cached answer needs none
 
         shield = self._settings.shield
         own = self._settings.models.get(self._ref.id)
@@ -137,7 +136,3 @@ class OpenAIChat:
                 read_s = max(first_token_s, shield.idle_s)
                 self._client = OpenAIClient(self._ref.model, self._endpoint, self._settings, read_s)
             return self._client
-
-
-def _refused(detail: str, code: str) -> CallFailed:
-    return CallFailed(Failure(kind=FailureKind.REFUSED, detail=detail, code=code))

@@ -15,6 +15,7 @@ from typing import Any, cast
 import httpx
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.env import env_var_is_set
 from langchain_openai import ChatOpenAI
 from langsmith import tracing_context  # pyright: ignore[reportUnknownVariableType] - its own annotations are partial
 
@@ -24,9 +25,11 @@ from agents.parts import Part
 from agents.translate import FOREIGN, to_failure
 from agents.usage import read_counts
 from agents.wire import CALL_HEADER, GuardedTransport, WireLimits, verified_tls
+from configs.errors import ConfigError
 from configs.kernel import Message, Sampling, Usage
 from configs.settings import Settings
 
+OBSOLETE_TRACING = ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER")
 PLACEHOLDER_KEY = "held-by-the-transport"
 ROLES: Mapping[str, type[BaseMessage]] = {
     "system": SystemMessage,
@@ -56,26 +59,29 @@ class TolerantChatOpenAI(ChatOpenAI):
 
 
 class OpenAIClient:
-    """A connection pool to one endpoint for one model. Building one reads certificates: not on the event loop."""
+    """A connection pool to one endpoint for one model. Building one reads certificates: not on the event loop.
+
+    Raises ``ConfigError`` where LangChain could not make a single call.
+    """
 
     def __init__(self, model: str, endpoint: Endpoint, settings: Settings, read_s: float) -> None:
-        tls = verified_tls()
+        for name in OBSOLETE_TRACING:
+            if env_var_is_set(name):
+                raise ConfigError(f"{name} is set, and LangChain refuses every call with it", hint="unset it")
         limits = httpx.Limits(
             max_connections=settings.http.connections_max,
             max_keepalive_connections=settings.http.connections_max,
             keepalive_expiry=settings.http.keepalive_s,
         )
         self._transport = GuardedTransport(
-            httpx.AsyncHTTPTransport(verify=tls, limits=limits, trust_env=False),
+            httpx.AsyncHTTPTransport(verify=verified_tls(), limits=limits, trust_env=False),
             endpoint.api_key,
             WireLimits.of(settings),
         )
         connect_s = settings.shield.connect_s
+        timeout = httpx.Timeout(read_s, connect=connect_s, pool=connect_s)
         self._http = httpx.AsyncClient(
-            transport=self._transport,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
+            transport=self._transport, trust_env=False, follow_redirects=False, timeout=timeout
         )
         self._chat = _chat(model, endpoint, self._http, temperature=None)
         # ChatOpenAI knows which models refuse any temperature but their own, and drops it for them.
@@ -151,6 +157,7 @@ def _chat(
         base_url=endpoint.base_url,
         api_key=no_key,  # a coroutine, because a plain value would also build a synchronous client
         http_async_client=http,
+        timeout=http.timeout,  # left out, the SDK would wait for ever
         openai_proxy=None,
         http_socket_options=(),
         max_retries=0,

@@ -37,7 +37,8 @@ class Draft:
         self._bound = bound
         self._bytes_max = answer_bytes_max
         self._bytes = 0
-        self._visible = False
+        self.visible = False
+        """Whether any text but white space has come."""
         self._usage: Usage | None = None
         self._total_tokens = 0
         self.parts = 0
@@ -58,21 +59,21 @@ class Draft:
         self._bytes += len(text.encode())
         if self._bytes > self._bytes_max:
             raise self._failed(FailureKind.OVERSIZE, f"the answer passed the cap of {self._bytes_max} bytes")
-        self._visible = self._visible or bool(text.strip())
+        self.visible = self.visible or bool(text.strip())
         return text
 
     def conclude(self) -> None:
         """Nothing more will come. Raises ``CallFailed`` when that is too little: TRUNCATED, or EMPTY."""
         if self.finish_reason is None and self.parts:
             raise self._failed(FailureKind.TRUNCATED, "the stream ended without a finish marker")
-        if not self._visible:
+        if not self.visible:
             cut = self.finish_reason == "length"
             reason = "the limit on tokens was reached before the first word" if cut else "the answer has no text"
             raise self._failed(FailureKind.EMPTY, reason, code=self.finish_reason)
 
     def forgives(self, failure: Failure) -> bool:
         """Whether ``failure`` came too late to matter: the text was complete, only the count was still to come."""
-        return failure.kind is FailureKind.RESET and self.finish_reason is not None and self._visible
+        return failure.kind is FailureKind.RESET and self.finish_reason is not None and self.visible
 
     @property
     def usage(self) -> Usage:
@@ -80,7 +81,12 @@ class Draft:
         return settle(self._usage, self._total_tokens, self._bound, self._bytes)
 
     def _failed(self, kind: FailureKind, detail: str, code: str | None = None) -> CallFailed:
-        return CallFailed(Failure(kind=kind, detail=detail, code=code, produced_text=self._visible))
+        return CallFailed(Failure(kind=kind, detail=detail, code=code, produced_text=self.visible))
+
+
+def refused(detail: str, code: str) -> CallFailed:
+    """A route that says no without a call; neutral for every breaker outside it (B17)."""
+    return CallFailed(Failure(kind=FailureKind.REFUSED, detail=detail, code=code))
 
 
 def _encodable(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, Self
@@ -147,6 +147,7 @@ class CappedBody(httpx.AsyncByteStream):
     def __init__(self, response: httpx.Response, limits: WireLimits) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async transport gave it
         self._source = response.stream
+        self._raw = aiter(response.stream)
         self._ok = response.is_success
         self._type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self._encoding = response.headers.get("content-encoding", "identity").strip().lower()
@@ -173,6 +174,9 @@ class CappedBody(httpx.AsyncByteStream):
         if not self._closed:
             self._closed = True
             await self._source.aclose()
+            if isinstance(self._raw, AsyncGenerator):
+                # Else the collector closes it, in a task of the loop's, some time after the call.
+                await self._raw.aclose()
 
     async def _capped(self) -> AsyncIterator[bytes]:
         cap = self._limits.response_bytes if self._ok else self._limits.error_bytes
@@ -187,7 +191,7 @@ class CappedBody(httpx.AsyncByteStream):
 
     async def _plain(self) -> AsyncIterator[bytes]:
         inflater = zlib.decompressobj(ZLIB_ANY) if self._encoding in COMPRESSED else None
-        async for raw in self._source:
+        async for raw in self._raw:
             if inflater is None:
                 yield raw
                 continue

@@ -118,7 +118,10 @@ async def test_a_client_that_leaves_an_endless_stream_is_noticed(provider: Scrip
     async with client(provider) as http:
         async with http.stream("POST", "/chat/completions", json=ASK) as response:
             await anext(response.aiter_bytes())
-        await provider.requests[0].wait_disconnected(within_s=1)
+            request = provider.requests[0]
+            assert not request.disconnected.is_set()
+        await request.wait_disconnected(within_s=1)
+        assert not request.answered.is_set()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,342 @@
+"""What leaves this machine when a model is called, where it goes, and what never leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import ssl
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.model import open_model
+from agents.wire import verified_tls
+from configs.kernel import Failure, FailureKind, Usage
+from configs.settings import HttpSettings, ModelSettings, ProviderSettings, Settings, ShieldSettings
+from tests.support.provider import RESET, Play, ScriptedProvider, closed_port, finish, token, tokens
+from tests.support.routes import KEY, listen, route_to
+
+QUICK = ShieldSettings(connect_s=0.05, first_token_s=0.05, idle_s=0.05)
+# Made for this file, for 127.0.0.1, trusted by nobody: the standard library cannot make one at run time.
+THROWAWAY = """\
+-----BEGIN CERTIFICATE-----
+MIIBkTCCATagAwIBAgIUJMrSMQHn760PhaCDwozVJxezMhYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMTEwMDAzNFoYDzIxMjYxMDI4
+MTAwMDM0WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARK6olMz2DpjdpjqzvEGwiPOEuHa1XBGt4C2pDPmefYv7reJx2R15lM
+rE9nHibO2GTFYw0mrUIecRYbMAumrwm7o2QwYjAdBgNVHQ4EFgQU19Q06U2fXz2I
+lK4id2YQBV9DQD8wHwYDVR0jBBgwFoAU19Q06U2fXz2IlK4id2YQBV9DQD8wDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0kAMEYC
+IQCF0mw3JuH8ui3rHK4qWdZwkDaoc6tCUSQjKu2TfiQD7AIhAMcOq7+GS4zZYQNv
+tIXzHhJyVwdTdK2xTMzBs/lSm0hY
+-----END CERTIFICATE-----
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguFALpVI0+vmta5qA
+YE9+D+ew5mcytQ41VUeUGX8IL/ahRANCAARK6olMz2DpjdpjqzvEGwiPOEuHa1XB
+Gt4C2pDPmefYv7reJx2R15lMrE9nHibO2GTFYw0mrUIecRYbMAumrwm7
+-----END PRIVATE KEY-----
+"""
+
+
+async def test_only_known_headers_leave(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Account headers that the SDK reads from the environment, and its description of this machine, stay here."""
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "from-the-environment")
+    model = route_to(provider.url)
+    await listen(model)
+    sent = provider.requests[0].headers
+    assert sent["authorization"] == f"Bearer {KEY}"
+    assert sent["accept-encoding"] == "identity"
+    assert set(sent) == {
+        *("host", "accept", "content-type", "content-length", "user-agent", "accept-encoding", "authorization")
+    }
+    await model.aclose()
+
+
+async def test_the_environment_does_not_redirect_a_route(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxies, base URLs and gateways of the environment are not asked; the configured endpoint is."""
+    async with ScriptedProvider() as elsewhere:
+        for name in (
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+            "OPENAI_PROXY",
+            "OPENAI_BASE_URL",
+            "OPENAI_API_BASE",
+        ):
+            monkeypatch.setenv(name, elsewhere.url)
+        monkeypatch.setenv("LANGSMITH_GATEWAY", elsewhere.url)
+        monkeypatch.setenv("LC_OUTPUT_VERSION", "v1")
+        model = route_to(provider.url)
+        assert (await listen(model)).text == "ok"
+        assert (provider.connections, elsewhere.connections) == (1, 0)
+        await model.aclose()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(provider: ScriptedProvider, status: int) -> None:
+    """The key never reaches the host that a redirect names (fault 39)."""
+    async with ScriptedProvider() as elsewhere:
+        provider.script(status=status, headers={"location": f"{elsewhere.url}/chat/completions"}, body="")
+        model = route_to(provider.url)
+        failure = (await listen(model)).failure
+        assert failure is not None
+        assert (failure.kind, failure.status) == (FailureKind.STATUS, status)
+        assert elsewhere.connections == 0
+        await model.aclose()
+
+
+@pytest.mark.parametrize(
+    ("field", "sent"),
+    [(None, "max_tokens"), ("max_tokens", "max_tokens"), ("max_completion_tokens", "max_completion_tokens")],
+)
+async def test_the_limit_is_sent_under_the_name_that_the_provider_reads(
+    provider: ScriptedProvider, field: Any, sent: str
+) -> None:
+    """Exactly one of the two names, always (L1): unknown names are ignored by servers, and both are refused."""
+    settings = Settings(
+        providers={"p": ProviderSettings(base_url=provider.url, local=True, max_tokens_field=field)},
+        models={"m": ModelSettings(provider="p", model="a")},
+    )
+    model = open_model("m", settings, {})
+    await listen(model, max_tokens=17)
+    names = {"max_tokens", "max_completion_tokens"} & provider.requests[0].json.keys()
+    assert {name: provider.requests[0].json[name] for name in names} == {sent: 17}
+    await model.aclose()
+
+
+@pytest.mark.parametrize(("name", "sent"), [("a", 0.2), ("gpt-5-mini", None)])
+async def test_temperature_is_left_out_for_models_that_refuse_it(
+    provider: ScriptedProvider, name: str, sent: float | None
+) -> None:
+    """An agent's temperature must not make every call of a reasoning model a 400."""
+    model = route_to(provider.url, model=name)
+    await listen(model, temperature=0.2)
+    assert provider.requests[0].json.get("temperature") == sent
+    await model.aclose()
+
+
+async def test_the_chat_completions_api_is_used_whatever_the_model_is_called(provider: ScriptedProvider) -> None:
+    """LangChain would switch to another API for some names; compatible servers have only this one."""
+    model = route_to(provider.url, model="some-codex-model")
+    assert (await listen(model)).text == "ok"
+    assert provider.requests[0].path == "/v1/chat/completions"
+    await model.aclose()
+
+
+async def test_one_connection_serves_calls_one_after_another(provider: ScriptedProvider) -> None:
+    """Kept alive, also after an error answer."""
+    provider.script(Play(), Play(status=500), Play())
+    model = route_to(provider.url)
+    for _ in range(3):
+        await listen(model)
+    assert (provider.connections, len(provider.requests)) == (1, 3)
+    await model.aclose()
+
+
+async def test_a_server_that_ignores_stream_options_is_answered_with_an_estimate(
+    provider: ScriptedProvider,
+) -> None:
+    """No usage chunk, as on older local servers: the answer stands, the count is derived."""
+    provider.script(usage=None, reply="one two")
+    model = route_to(provider.url)
+    heard = await listen(model)
+    assert (heard.text, heard.failure) == ("one two", None)
+    assert heard.chunks[-1].usage == Usage(input_tokens=9 + 16, output_tokens=7, estimated=True)
+    await model.aclose()
+
+
+async def test_hidden_reasoning_shows_as_signs_of_life(provider: ScriptedProvider) -> None:
+    """A model that thinks before it writes yields chunks without text, so an idle timer need not fire."""
+    thinking = [token(None, reasoning_content="hm") for _ in range(3)]
+    provider.script(stream=[token("", role="assistant"), *thinking, *tokens("done"), *finish()])
+    model = route_to(provider.url)
+    assert [chunk.text for chunk in (await listen(model)).chunks] == ["", "", "", "done", ""]
+    await model.aclose()
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": "many", "completion_tokens": 2},
+        {"prompt_tokens": -3, "completion_tokens": 2},
+        {"prompt_tokens": 9, "completion_tokens": 10**9},
+        {"prompt_tokens": 9, "completion_tokens": 10**30},
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": None},
+        "free of charge",
+    ],
+)
+async def test_a_usage_that_cannot_be_true_does_not_spoil_the_answer(
+    provider: ScriptedProvider, usage: object
+) -> None:
+    """Strings, negatives, absurd counts, zeros for a text: the answer stands, the count is derived (fault 35)."""
+    last = {"choices": [], "usage": usage}
+    provider.script(stream=[*tokens("one"), *finish()[:1], last])
+    model = route_to(provider.url)
+    heard = await listen(model)
+    assert (heard.text, heard.failure) == ("one", None)
+    assert heard.chunks[-1].usage == Usage(input_tokens=9 + 16, output_tokens=3, estimated=True)
+    await model.aclose()
+
+
+async def test_half_a_surrogate_pair_does_not_poison_the_text(provider: ScriptedProvider) -> None:
+    """JSON may escape what no socket can encode; it becomes the replacement character."""
+    provider.script(stream=['data: {"choices": [{"index": 0, "delta": {"content": "a\\ud800b"}}]}\n\n', *finish()])
+    model = route_to(provider.url)
+    assert (await listen(model)).text == "a\ufffdb"
+    await model.aclose()
+
+
+async def test_a_break_after_the_finish_marker_is_forgiven(provider: ScriptedProvider) -> None:
+    """The text was complete; only its count got lost."""
+    provider.script(stream=[*tokens("all of it"), finish()[0], RESET])
+    model = route_to(provider.url)
+    heard = await listen(model)
+    assert (heard.text, heard.failure) == ("all of it", None)
+    assert heard.chunks[-1].usage is not None
+    assert heard.chunks[-1].usage.estimated
+    await model.aclose()
+
+
+async def test_a_refused_connection_says_so() -> None:
+    """Nothing listens on the port (fault 19)."""
+    failure = await _failure(f"http://127.0.0.1:{closed_port()}/v1")
+    assert (failure.kind, failure.detail) == (FailureKind.CONNECT, "no connection: refused")
+
+
+async def test_an_unknown_host_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name does not resolve (fault 20)."""
+
+    def nxdomain(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nxdomain)
+    failure = await _failure("https://no-such-host.invalid/v1")
+    assert (failure.kind, failure.detail) == (
+        FailureKind.CONNECT,
+        "no connection: the host name cannot be resolved",
+    )
+
+
+async def test_a_server_without_tls_is_not_talked_to_in_plain() -> None:
+    """HTTPS to a plain port fails in the handshake, once (fault 21)."""
+    greetings: list[bytes] = []
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greetings.append(await reader.read(1))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        failure = await _failure(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    assert (failure.kind, failure.detail) == (FailureKind.CONNECT, "no connection: the TLS handshake failed")
+    assert greetings == [b"\x16"]  # a TLS handshake record, never an HTTP verb
+
+
+async def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
+    """Self-signed: no request is made, and none without verification after it (fault 21)."""
+    async with ScriptedProvider(tls=self_signed(tmp_path)) as p:
+        failure = await _failure(p.url)
+        assert failure.kind is FailureKind.CONNECT
+        assert "the certificate is not trusted" in failure.detail
+        assert p.requests == []
+
+
+async def test_a_certificate_of_a_configured_authority_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin of the refusal: with SSL_CERT_FILE the same server is answered."""
+    async with ScriptedProvider(tls=self_signed(tmp_path)) as p:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        verified_tls.cache_clear()
+        model = route_to(p.url)
+        assert (await listen(model)).text == "ok"
+        await model.aclose()
+        verified_tls.cache_clear()
+
+
+async def test_a_connection_that_nobody_accepts_times_out() -> None:
+    """A full backlog drops the handshake: the connect timeout ends it."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        failure = await _failure(f"http://127.0.0.1:{port}/v1")
+    assert failure.kind is FailureKind.CONNECT_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("before", "kind"), [([], FailureKind.FIRST_TOKEN_TIMEOUT), (["one"], FailureKind.IDLE_TIMEOUT)]
+)
+async def test_silence_is_bounded_even_without_a_shield(
+    provider: ScriptedProvider, before: list[str], kind: FailureKind
+) -> None:
+    """The read timeout is the net under the shield's own limits (faults 26 and 28)."""
+    provider.script(stream=[*tokens(*before), asyncio.Event()])
+    assert (await _failure(provider.url)).kind is kind
+
+
+async def test_a_full_connection_pool_refuses_neutrally(provider: ScriptedProvider) -> None:
+    """Our own limit is not the provider's failure: refused without a call."""
+    hold = asyncio.Event()
+    provider.script(gate=hold)
+    model = route_to(provider.url, http=HttpSettings(connections_max=1), shield=ShieldSettings(connect_s=0.05))
+    first = asyncio.create_task(listen(model))
+    await provider.wait_requests(1)
+    failure = (await listen(model)).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.REFUSED
+    hold.set()
+    assert (await first).text == "ok"
+    assert len(provider.requests) == 1
+    await model.aclose()
+
+
+async def test_a_plainly_compressed_answer_is_read(provider: ScriptedProvider) -> None:
+    """A server that compresses although asked not to is understood, within the cap."""
+    stream = "".join(f"data: {json.dumps(item)}\n\n" for item in (token("hi"), finish()[0]))
+    provider.script(
+        body=gzip.compress(stream.encode()),
+        headers={"content-type": "text/event-stream", "content-encoding": "gzip"},
+    )
+    model = route_to(provider.url)
+    assert (await listen(model)).text == "hi"
+    await model.aclose()
+
+
+async def test_several_first_calls_build_one_client(provider: ScriptedProvider) -> None:
+    """Warm-up from several callers at once ends in one connection pool."""
+    model = route_to(provider.url)
+    await asyncio.gather(model.warm(), model.warm(), model.warm())
+    client = model._client
+    assert (await listen(model)).text == "ok"
+    assert model._client is client
+    await model.aclose()
+
+
+async def _failure(url: str) -> Failure:
+    model = route_to(url, shield=QUICK)
+    heard = await listen(model)
+    await model.aclose()
+    assert heard.failure is not None
+    return heard.failure
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A server's TLS context whose certificate nobody signed but itself; both parts in ``server.pem``."""
+    (folder / "server.pem").write_text(THROWAWAY, encoding="ascii")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
