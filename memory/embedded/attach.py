@@ -14,7 +14,7 @@ Blocking work happens in a thread. Nothing here knows what a Redis or a model is
 from __future__ import annotations
 
 import asyncio
-import platform
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,8 +41,8 @@ STOP_NOTICE_S = 0.25
 class Attachment:
     """One user of a running backend. Leave it, or use it as ``async with``; the process' end leaves it too.
 
-    Holds even when the server behind it crashes and is restarted: the address and the secret stay the same. When
-    the minder itself was killed, attach again and leave this one.
+    A server that crashes is restarted with the same address and secret. When the minder itself was killed, attach
+    again and leave this one: a unix socket and the secret are then still the same, a port usually.
     """
 
     def __init__(self, name: str, home: Home, running: Running, users: FileIO, settings: EmbeddedSettings) -> None:
@@ -149,7 +149,7 @@ def _running(attempt: Attempt, home: Home) -> Running:
         running = read_ready(home)
         if running is not None and _answers(attempt, running):
             return running
-        if running is not None and running.state == "ready" and running.host != platform.node():
+        if running is not None and running.state == "ready" and running.host != os.uname().nodename:
             raise FolderNotUsable(
                 str(home.folder),
                 f"is in use by the machine {running.host!r}, which cannot be reached from here",

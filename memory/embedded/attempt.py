@@ -29,7 +29,8 @@ class Attempt:
         self.settings = settings
         self.say = say
         self._given_up = threading.Event()
-        self._until_s = time.monotonic() + settings.start_s + settings.stop_s
+        # The one before may take its time to stop, ours to start, and ours to stop again when the start fails.
+        self._until_s = time.monotonic() + settings.start_s + 2 * settings.stop_s
 
     def give_up(self) -> None:
         """Nobody waits any more."""

@@ -7,7 +7,8 @@
     minder.lock   held by the minder for its whole life
     child.lock    held by the server for its whole life; contains its pid
     ready.json    what the minder says of the server (0600, it holds the secret)
-    endpoint.json the port of a server that chose its own
+    secret        what callers must show; kept, so that who outlives a minder can go on with the next one
+    endpoint.json the port of a server that chose its own; kept, so that the next one takes the same if it is free
     socket        the unix socket, or a link to a private folder with a shorter path that holds it
     minder.log, server.log
     data/         what the server keeps
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from memory.embedded.values import Running
 from memory.errors import FolderNotUsable
 
 SHORT_PREFIX = "switchgear-"
+REDIS_PREFIX = re.compile(r"^\d+:[A-Z] .{24} [*#.-] ")
 LOG_TAIL_LINES = 4
 LOG_TAIL_BYTES = 4_096
 
@@ -65,6 +68,11 @@ class Home:
     def endpoint(self) -> Path:
         """Where a server on loopback listens."""
         return self.folder / "endpoint.json"
+
+    @property
+    def secret(self) -> Path:
+        """What callers must show."""
+        return self.folder / "secret"
 
     @property
     def socket(self) -> Path:
@@ -155,7 +163,7 @@ def log_tail(path: Path, secret: str = "") -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = [line.partition(" # ")[2] or line.strip() for line in text.splitlines() if line.strip()]
+    lines = [REDIS_PREFIX.sub("", line.strip()) for line in text.splitlines() if line.strip()]
     tail = " | ".join(lines[-LOG_TAIL_LINES:])
     return tail.replace(secret, "…") if secret else tail
 
@@ -163,7 +171,6 @@ def log_tail(path: Path, secret: str = "") -> str:
 def remove_leftovers(home: Home) -> None:
     """Remove what a start or a run made; the caller holds the minder's lock."""
     home.ready.unlink(missing_ok=True)
-    home.endpoint.unlink(missing_ok=True)
     if home.socket.is_symlink():
         _remove_short_folder(home.socket.readlink())
     home.socket.unlink(missing_ok=True)

@@ -9,23 +9,26 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import secrets
 import select
 import subprocess
 import sys
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any, cast
 
 from memory.embedded.attempt import Attempt
-from memory.embedded.folder import Home, log_tail, remove_leftovers
+from memory.embedded.folder import Home, log_tail, remove_leftovers, write_private
 from memory.embedded.locks import SUPPORTED
-from memory.embedded.socket_path import new_secret, place_socket
+from memory.embedded.socket_path import place_socket
 from memory.embedded.values import BackendSpec, Place, Plan, Running
 from memory.errors import BackendNotInstalled, BackendUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """All that minders and servers see of our environment: provider keys are none of their business."""
+SECRET_BYTES = 32
 LISTEN_S = 0.02
 """How late a cancelled starter may notice."""
 
@@ -68,9 +71,20 @@ def launch(attempt: Attempt, home: Home, minder_lock: FileIO) -> Running:
     )
 
 
+def _secret(home: Home) -> str:
+    """256 bits, in characters that need no quoting anywhere; those of the last start where they are intact."""
+    with suppress(FileNotFoundError, ValueError):
+        kept = home.secret.read_text(encoding="ascii")
+        if len(bytes.fromhex(kept)) == SECRET_BYTES:
+            return kept
+    fresh = secrets.token_hex(SECRET_BYTES)
+    write_private(home.secret, fresh.encode())
+    return fresh
+
+
 def _plan(attempt: Attempt, home: Home, minder_lock: FileIO) -> Plan:
     spec, settings = attempt.spec, attempt.settings
-    place = Place(folder=home.folder, socket=place_socket(home), secret=new_secret())
+    place = Place(folder=home.folder, socket=place_socket(home), secret=_secret(home))
     command = spec.command(place)
     return Plan(
         name=spec.name,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import select
 import signal
 import sys
@@ -108,6 +107,7 @@ class Minder:
         finally:
             self._clear_folder()
             self._stop_child()
+            os.close(self._plan.lock_fd)  # first, so that a starter who hears of a failure finds the folder free
             answer({"failed": failure})  # heard only by a starter that was told nothing yet
 
     def _start(self) -> None:
@@ -217,7 +217,7 @@ class Minder:
             version=self._version,
             minder_pid=os.getpid(),
             pid=child.pid if child is not None else 0,
-            host=platform.node(),
+            host=os.uname().nodename,
             started_at_s=self._started_at_s,
             restarts=self._restarts,
             detail=detail,
@@ -235,18 +235,29 @@ class Minder:
         child, self._child = self._child, None
         if child is None:
             return
-        child.ask_to_stop()
+        if self._is_my_folder():
+            child.ask_to_stop()
+        else:
+            child.kill()  # a clean exit would remove the socket of whoever has this path now
         until_s = time.monotonic() + self._plan.stop_s
         while child.ended() is None and (left_s := until_s - time.monotonic()) > 0:
             self._wake.settle(left_s)
         child.kill()
 
     def _clear_folder(self) -> None:
-        """Remove our traces, unless the folder was deleted or replaced under us and is now someone else's."""
+        """Remove our traces."""
         with suppress(OSError):
-            mine, there = os.fstat(self._users.fileno()), self._home.users_lock.stat()
-            if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+            if self._is_my_folder():
                 remove_leftovers(self._home)
+
+    def _is_my_folder(self) -> bool:
+        """Whether the path still leads to the folder we started in: it may have been deleted and made again."""
+        try:
+            there = self._home.users_lock.stat()
+        except OSError:
+            return False
+        mine = os.fstat(self._users.fileno())
+        return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
     @staticmethod
     def _note(text: str) -> None:

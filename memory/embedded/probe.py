@@ -36,8 +36,8 @@ def ask(probe: Probe, address: str, secret: str, timeout_s: float) -> Health | N
 
 
 def keeps_strangers_out(probe: Probe, address: str, timeout_s: float) -> bool:
-    """Whether a wrong secret is refused: a server that would serve anyone on the machine must not run."""
-    health = ask(probe, address, "not-the-secret", timeout_s)
+    """Whether nothing goes without the secret: a server that would serve anyone on the machine must not run."""
+    health = ask(probe, address, "", timeout_s)
     return health is not None and not health.ok
 
 
@@ -45,9 +45,11 @@ def _ask_redis(path: str, secret: str, timeout_s: float) -> Health:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(timeout_s)
         sock.connect(path)
-        sock.sendall(f"AUTH {secret}\r\nPING\r\nINFO server\r\n".encode())
+        login = f"AUTH {secret}\r\n" if secret else ""
+        sock.sendall(f"{login}PING\r\nINFO server\r\n".encode())
         with sock.makefile("rb") as reply:
-            auth, ping, size = (_line(reply.readline(REPLY_BYTES_MAX)) for _ in range(3))
+            auth = _line(reply.readline(REPLY_BYTES_MAX)) if secret else ""
+            ping, size = _line(reply.readline(REPLY_BYTES_MAX)), _line(reply.readline(REPLY_BYTES_MAX))
             info = reply.read(int(size[1:])).decode() if size.startswith("$") else ""
     fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
     refused = next((line[1:] for line in (auth, ping) if line.startswith("-")), "")

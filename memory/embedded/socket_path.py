@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import socket
 import sys
 import tempfile
@@ -46,8 +45,3 @@ def _can_bind(path: Path) -> bool:
             return False
     path.unlink()
     return True
-
-
-def new_secret() -> str:
-    """256 bits, in characters that need no quoting anywhere."""
-    return secrets.token_hex(32)

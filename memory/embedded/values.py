@@ -25,7 +25,7 @@ class Place:
     socket: Path
     """Where to listen, for backends on a unix socket; short enough for the platform."""
     secret: str
-    """Fresh per start; callers must show it."""
+    """Callers must show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
