@@ -85,8 +85,10 @@ class Engine:
         that are not there make the engine degraded, not absent: see ``degraded``. With ``preload`` the models
         are loaded before the block is entered. Raises ``ConfigError``.
         """
-        environ = read_environment()
-        chosen = settings if settings is not None else load_settings(profile, config_file, environ)
+        environ = await asyncio.to_thread(read_environment)
+        chosen = settings
+        if chosen is None:
+            chosen = await asyncio.to_thread(load_settings, profile, config_file, environ)
         async with open_parts(chosen, environ) as parts:
             engine = cls(parts)
             try:
@@ -217,7 +219,7 @@ class Engine:
     def _request(self, prompt: Prompt, options: AskOptions) -> Request:
         if not self._open:
             raise EngineClosed("this engine has been closed", hint="ask inside `async with Engine.open(…)`")
-        given = dict(options)
+        given: dict[str, Any] = dict(options)
         for name in given:
             if name not in AskOptions.__annotations__:
                 raise UnknownName("option", name, AskOptions.__annotations__)

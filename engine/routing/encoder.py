@@ -7,7 +7,7 @@ padding, so a vector cannot depend on what else is in the batch (docs/decisions/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from configs.settings import EncoderSettings
 from engine.errors import EmbeddingInvalid, ModelFileError
 from engine.routing.contract import Reading, Vectors
+from engine.routing.known import key_of, load_known
 from engine.routing.words import familiarity
 
 DIMENSIONS: Final = 384
@@ -47,7 +48,14 @@ class _Session(Protocol):
 class MiniLm:
     """A loaded encoder. Not thread-safe by promise: one thread owns it."""
 
-    def __init__(self, session: _Session, tokenizer: Tokenizer, settings: EncoderSettings) -> None:
+    def __init__(
+        self,
+        session: _Session,
+        tokenizer: Tokenizer,
+        settings: EncoderSettings,
+        known: Mapping[bytes, Vectors],
+    ) -> None:
+        self._known = known
         self._session = session
         self._inputs = frozenset(node.name for node in session.get_inputs())
         self._tokenizer = tokenizer
@@ -73,6 +81,10 @@ class MiniLm:
     def _encode_one(self, text: str) -> Vectors:
         # Lone surrogates cannot be tokenised; sentence-transformers strips, so the reference does too.
         clean = text[: self._max_chars].encode(errors="replace").decode().strip()
+        known = self._known.get(key_of(clean))
+        return known if known is not None else self._run(clean)
+
+    def _run(self, clean: str) -> Vectors:
         ids = np.array([self._tokenizer.encode(clean).ids], dtype=np.int64)
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         hidden = self._session.run(None, {k: v for k, v in feed.items() if k in self._inputs})[0]
@@ -90,17 +102,19 @@ def unit(vector: Vectors) -> Vectors:
     return vector / np.float32(norm)
 
 
-def load_encoder(settings: EncoderSettings) -> MiniLm:
+def load_encoder(settings: EncoderSettings, known: Mapping[bytes, Vectors] | None = None) -> MiniLm:
     """Read, verify and start the model: about 0.2 s, 23 MB read, 90 MB of weights in memory.
 
+    ``known`` holds vectors that need not be computed, by ``key_of``; ``None`` takes the shipped ones.
     Raises ``ModelFileError`` when a file is missing, unreadable, has another digest or is not such a model.
     """
     model = _verified(_model_path(settings), settings.model_sha256, "encoder.model")
     tokenizer = _tokenizer(settings)
+    shortcuts = load_known(settings) if known is None else known
     # Late: 0.1 s that a cached answer never needs, and this runs on the encoder's own thread.
     ort = import_module("onnxruntime")
     try:
-        encoder = MiniLm(_session(ort, model, settings), tokenizer, settings)
+        encoder = MiniLm(_session(ort, model, settings), tokenizer, settings, shortcuts)
         encoder.encode([MODEL_PACKAGE])
     except (EmbeddingInvalid, *_ort_errors()) as exc:
         raise ModelFileError("the encoder's model is not a readable MiniLM ONNX file", hint=_HINT) from exc

@@ -13,15 +13,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 SCOPE = "switchgear"
+RELEASE = version("switchgear")
+"""Read with the module, because it looks into the file system."""
 
 
 def open_tracer() -> trace.Tracer:
     """A tracer whose spans have valid ids."""
     current = trace.get_tracer_provider()
-    release = version("switchgear")
     if isinstance(current, trace.ProxyTracerProvider):
-        current = TracerProvider(resource=Resource({"service.name": SCOPE, "service.version": release}))
-    return current.get_tracer(SCOPE, release)
+        current = TracerProvider(resource=Resource({"service.name": SCOPE, "service.version": RELEASE}))
+    return current.get_tracer(SCOPE, RELEASE)
 
 
 def trace_id_of(span: trace.Span) -> str:

@@ -12,7 +12,7 @@ from configs.kernel import Outcome
 from engine.app import Engine
 from engine.errors import EngineClosed, InvalidInput, RejectedByModel, UnknownName
 from engine.types import Answer
-from tests.support.engines import engine_settings
+from tests.support.engines import closed_port, engine_settings
 from tests.support.provider import Play, ScriptedProvider
 
 PYTHON_QUESTION = "Write a Python function that reverses a string"
@@ -23,7 +23,7 @@ async def test_a_question_is_routed_answered_and_its_repeat_comes_from_the_cache
     """The same question twice: one model call, two equal texts, the second one free."""
     async with ScriptedProvider() as provider:
         provider.script(reply="def reverse(text): return text[::-1]")
-        async with Engine.open(settings=engine_settings(tmp_path, {"m": provider.url})) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
             first = await engine.execute(PYTHON_QUESTION, user_id="ada")
             second = await engine.execute(PYTHON_QUESTION, user_id="ada")
         assert len(provider.requests) == 1
@@ -44,7 +44,7 @@ async def test_another_user_tenant_or_parameter_is_answered_afresh(tmp_path: Pat
     """0 foreign hits, while the owner's own repeat hits."""
     async with (
         ScriptedProvider() as provider,
-        Engine.open(settings=engine_settings(tmp_path, {"m": provider.url})) as engine,
+        Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine,
     ):
         await engine.execute(PYTHON_QUESTION, user_id="ada")
         others = [
@@ -64,7 +64,7 @@ async def test_another_user_tenant_or_parameter_is_answered_afresh(tmp_path: Pat
 async def test_the_cache_outlives_the_engine_that_filled_it(tmp_path: Path):
     """Two commands in a row share answers: the embedded cache keeps them when its last user leaves."""
     async with ScriptedProvider() as provider:
-        settings = engine_settings(tmp_path, {"m": provider.url})
+        settings = await engine_settings(tmp_path, {"m": provider.url})
         async with Engine.open(settings=settings) as engine:
             await engine.execute(PYTHON_QUESTION)
         async with Engine.open(settings=settings) as engine:
@@ -75,8 +75,8 @@ async def test_the_cache_outlives_the_engine_that_filled_it(tmp_path: Path):
 async def test_changed_prompts_or_chains_never_read_old_answers(tmp_path: Path):
     """Another policy is another cache, while the unchanged one still hits."""
     async with ScriptedProvider() as provider:
-        before = engine_settings(tmp_path, {"m": provider.url})
-        changed = engine_settings(tmp_path, {"m": provider.url}, request={"max_tokens": 77})
+        before = await engine_settings(tmp_path, {"m": provider.url})
+        changed = await engine_settings(tmp_path, {"m": provider.url}, request={"max_tokens": 77})
         async with Engine.open(settings=before) as engine:
             await engine.execute(PYTHON_QUESTION)
         async with Engine.open(settings=changed) as engine:
@@ -91,7 +91,7 @@ async def test_a_batch_keeps_order_bounds_its_width_and_leaves_failures_in_place
     gate = asyncio.Event()
     async with ScriptedProvider() as provider:
         provider.script(Play(reply="ok", gate=gate))
-        async with Engine.open(settings=engine_settings(tmp_path, {"m": provider.url})) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
             prompts = [f"Tell me about the number {i}" for i in range(7)]
             prompts[4] = "   "
             progress: list[tuple[int, int]] = []
@@ -112,7 +112,7 @@ async def test_a_batch_keeps_order_bounds_its_width_and_leaves_failures_in_place
 async def test_unknown_names_say_which_known_one_is_nearest(tmp_path: Path):
     """A misspelt agent, model or option is refused with the nearest right one, and costs nothing."""
     async with ScriptedProvider() as provider:
-        async with Engine.open(settings=engine_settings(tmp_path, {"m": provider.url})) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
             with pytest.raises(UnknownName, match="'python'"):
                 await engine.execute("hi", agent="pyton")
             with pytest.raises(UnknownName, match="unknown model"):
@@ -124,7 +124,8 @@ async def test_unknown_names_say_which_known_one_is_nearest(tmp_path: Path):
 
 async def test_a_closed_engine_says_so(tmp_path: Path):
     """After the block there is one clear error, not a hang or a stack of foreign ones."""
-    async with Engine.open(settings=engine_settings(tmp_path, {}, cache={"enabled": False})) as engine:
+    settings = await engine_settings(tmp_path, {"m": closed_port()}, cache={"enabled": False})
+    async with Engine.open(settings=settings) as engine:
         assert engine.agents
     with pytest.raises(EngineClosed):
         await engine.execute("hi")
@@ -138,7 +139,7 @@ async def test_a_request_that_the_model_rejects_is_the_callers_and_goes_nowhere_
             status=400, body={"error": {"message": "bad parameter", "code": "invalid_value"}}, model="a"
         )
         urls = {"a": provider.url, "b": provider.url}
-        async with Engine.open(settings=engine_settings(tmp_path, urls)) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, urls)) as engine:
             with pytest.raises(RejectedByModel) as caught:
                 await engine.execute("hi")
         assert [request.model for request in provider.requests] == ["a"]
@@ -150,7 +151,7 @@ async def test_what_failed_is_never_stored(tmp_path: Path):
     """The first ask fails; the second reaches the model and is answered."""
     async with ScriptedProvider() as provider:
         provider.script(Play(status=400, body="{}"), Play(reply="better"))
-        async with Engine.open(settings=engine_settings(tmp_path, {"m": provider.url})) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
             with pytest.raises(SwitchgearError):
                 await engine.execute("hi there")
             answer = await engine.execute("hi there")
@@ -161,7 +162,7 @@ async def test_what_failed_is_never_stored(tmp_path: Path):
 async def test_history_is_sent_along_and_the_last_user_turn_is_routed(tmp_path: Path):
     """Messages arrive in order behind the agent's own system prompt."""
     async with ScriptedProvider() as provider:
-        async with Engine.open(settings=engine_settings(tmp_path, {"m": provider.url})) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
             answer = await engine.execute(
                 [
                     {"role": "user", "content": "I like tea."},

@@ -29,7 +29,7 @@ async def test_a_closed_port_is_answered_by_the_fallback_and_the_record_says_why
     """Shown by: the first model's URL points at a closed port."""
     async with ScriptedProvider() as provider:
         urls = {"first": closed_port(), "second": provider.url}
-        async with Engine.open(settings=engine_settings(tmp_path, urls)) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, urls)) as engine:
             answer = await engine.execute("Write a haiku about rain", user_id="ada")
     assert answer.text == "ok"
     assert answer.model == "second"
@@ -44,7 +44,7 @@ async def test_after_five_failures_the_breaker_is_open_and_no_connection_is_atte
     async with ScriptedProvider() as provider:
         provider.script(status=500, body="{}", model="bad")
         urls = {"bad": provider.url, "good": provider.url}
-        settings = engine_settings(tmp_path, urls, shield={"retries": 0})
+        settings = await engine_settings(tmp_path, urls, shield={"retries": 0})
         async with Engine.open(settings=settings) as engine:
             answers = [await engine.execute(f"Tell me about day {i}", cache="off") for i in range(9)]
             view = await engine.breakers(("model:p-bad/bad#none",))
@@ -62,7 +62,7 @@ async def test_a_model_that_fails_does_not_open_its_agents_breaker(tmp_path: Pat
     """B17: the agent answers as soon as its model does."""
     async with ScriptedProvider() as provider:
         provider.script(status=500, body="{}")
-        settings = engine_settings(tmp_path, {"m": provider.url}, breaker={"consecutive_failures": 2})
+        settings = await engine_settings(tmp_path, {"m": provider.url}, breaker={"consecutive_failures": 2})
         async with Engine.open(settings=settings) as engine:
             for i in range(4):
                 with pytest.raises(AllRoutesUnavailable):
@@ -79,7 +79,7 @@ async def test_when_every_route_is_out_one_error_names_each_reason_and_the_small
         provider.script(status=429, headers={"Retry-After": "7"}, body="{}", model="busy")
         provider.script(status=401, body="{}", model="locked")
         urls = {"busy": provider.url, "locked": provider.url, "gone": closed_port()}
-        async with Engine.open(settings=engine_settings(tmp_path, urls)) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, urls)) as engine:
             with pytest.raises(AllRoutesUnavailable) as caught:
                 await engine.execute("hello you", agent="general")
     assert {(r.model, r.outcome) for r in caught.value.reasons} == {
@@ -97,7 +97,7 @@ async def test_an_answer_that_breaks_before_anyone_saw_it_is_replaced_in_silence
         provider.script(stream=[*tokens("half ", "an "), RESET], model="a")
         provider.script(reply="whole", model="b")
         urls = {"a": provider.url, "b": provider.url}
-        settings = engine_settings(tmp_path, urls, shield={"retries": 0})
+        settings = await engine_settings(tmp_path, urls, shield={"retries": 0})
         async with Engine.open(settings=settings) as engine:
             answer = await engine.execute("Tell me a story")
     assert answer.text == "whole"
@@ -110,7 +110,7 @@ async def test_an_answer_that_breaks_while_shown_is_never_spliced(tmp_path: Path
     async with ScriptedProvider() as provider:
         provider.script(stream=[*tokens("half ", "an "), RESET], model="a")
         urls = {"a": provider.url, "b": provider.url}
-        settings = engine_settings(tmp_path, urls, shield={"retries": 0})
+        settings = await engine_settings(tmp_path, urls, shield={"retries": 0})
         seen: list[Event] = []
         async with Engine.open(settings=settings) as engine:
             with pytest.raises(AnswerInterrupted) as caught:
@@ -127,7 +127,7 @@ async def test_a_stream_tells_routing_fallback_tokens_and_the_final_answer_in_or
     async with ScriptedProvider() as provider:
         provider.script(Play(status=500, body="{}"), model="a")
         provider.script(reply="one two three", model="b")
-        settings = engine_settings(tmp_path, {"a": provider.url, "b": provider.url}, shield={"retries": 0})
+        settings = await engine_settings(tmp_path, {"a": provider.url, "b": provider.url}, shield={"retries": 0})
         async with Engine.open(settings=settings) as engine:
             seen = [event async for event in engine.stream("Count for me")]
         provider.script(reply="one two three", model="a")
@@ -149,7 +149,7 @@ async def test_leaving_a_stream_closes_the_providers_connection(tmp_path: Path):
     """Fault 77: the upstream stops when the client goes; nothing is left running."""
     async with ScriptedProvider() as provider:
         provider.script(stream=[*tokens("and ")] * 100_000)
-        async with Engine.open(settings=engine_settings(tmp_path, {"m": provider.url})) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
             async with aclosing(engine.stream("Talk for ever")) as events:
                 async for event in events:
                     if isinstance(event, Token):
@@ -166,7 +166,7 @@ async def test_the_deadline_is_one_for_the_whole_chain(tmp_path: Path):
     async with ScriptedProvider() as provider:
         provider.script(Play(gate=Gate()))
         urls = {"a": provider.url, "b": provider.url}
-        async with Engine.open(settings=engine_settings(tmp_path, urls)) as engine:
+        async with Engine.open(settings=await engine_settings(tmp_path, urls)) as engine:
             await engine.preload()
             with pytest.raises(DeadlineExceeded):
                 await engine.execute("hello you", deadline_s=0.3)

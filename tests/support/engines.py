@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from configs.settings import Settings
 ROLES = ("default", "general", "code", "research", "data")
 
 
-def engine_settings(data_dir: Path, urls: Mapping[str, str], **sections: Any) -> Settings:
+async def engine_settings(data_dir: Path, urls: Mapping[str, str], **sections: Any) -> Settings:
     """The local profile whose every chain is the models of ``urls`` (id → base URL), in that order."""
     overrides: dict[str, Any] = {
         "data_dir": str(data_dir),
@@ -22,7 +23,7 @@ def engine_settings(data_dir: Path, urls: Mapping[str, str], **sections: Any) ->
         "roles": {role: list(urls) for role in ROLES},
         "shield": {"backoff_s": 0.001, "backoff_s_max": 0.002},
     }
-    return load_settings("local", environ={}, overrides=_merged(overrides, sections))
+    return await asyncio.to_thread(load_settings, "local", environ={}, overrides=_merged(overrides, sections))
 
 
 def closed_port() -> str:
