@@ -96,6 +96,7 @@ def _plan(attempt: Attempt, home: Home, minder_lock: FileIO) -> Plan:
         secret=place.secret,
         probe=spec.probe,
         min_version=spec.min_version,
+        snapshots=spec.snapshots,
         lock_fd=minder_lock.fileno(),
         start_s=settings.start_s,
         stop_s=settings.stop_s,

@@ -11,72 +11,26 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import signal
 import sys
-import threading
 import time
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from memory.embedded.child import Child, start_child, take_child_lock
 from memory.embedded.folder import Home, log_tail, remove_leftovers, write_private
-from memory.embedded.locks import open_lock, take_exclusive
+from memory.embedded.locks import open_lock
 from memory.embedded.probe import Health, ask, keeps_strangers_out
 from memory.embedded.values import Plan, Running, State
+from memory.embedded.wake import Dismissed, Wake
 
 STEP_S = 0.005
 HUNG_PROBES = 5
 """Unanswered in a row, spread over ``hung_s``: a paused machine must not look like a hung server."""
-NO_USERS = b"\0"
-
-
-class Dismissed(Exception):
-    """Nobody uses the backend any more, or the minder was asked to leave."""
 
 
 class ChildEnded(Exception):
     """The server ended, or had to be ended, while it was wanted; the text says how."""
-
-
-class Wake:
-    """Waits for signals and for the last user to leave, in one place and without polling."""
-
-    def __init__(self, users: FileIO) -> None:
-        self._inbox, self._outbox = os.pipe()
-        os.set_blocking(self._outbox, False)
-        signal.set_wakeup_fd(self._outbox, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, _noted)
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        self._dismissed = False
-        threading.Thread(target=self._await_last_user, args=(users,), daemon=True).start()
-
-    def _await_last_user(self, users: FileIO) -> None:
-        take_exclusive(users)  # kept: nobody can attach to a backend that is being stopped
-        os.write(self._outbox, NO_USERS)
-
-    def wait(self, seconds: float | None) -> None:
-        """Until something happens, at most ``seconds``. Raises ``Dismissed``, and again on every later call."""
-        if not self._dismissed and select.select([self._inbox], [], [], seconds)[0]:
-            news = os.read(self._inbox, 4_096)
-            self._dismissed = NO_USERS in news or signal.SIGTERM in news
-        if self._dismissed:
-            raise Dismissed
-
-    def settle(self, seconds: float) -> None:
-        """Until something happens, at most ``seconds``, on the way out."""
-        if select.select([self._inbox], [], [], seconds)[0]:
-            os.read(self._inbox, 4_096)
-
-
-def _noted(number: int, frame: FrameType | None) -> None:
-    """Python's part of a signal whose number the wake-up pipe has already brought."""
-    del number, frame
 
 
 class Minder:
@@ -97,7 +51,7 @@ class Minder:
         """Until dismissed. Always leaves the folder without server, socket and ``ready.json``."""
         failure = f"the minder broke, see {self._home.minder_log}"
         try:
-            self._start()
+            self._start_first()
             answer({"ready": self._publish("ready")})
             self._keep_alive()
         except Dismissed:
@@ -109,6 +63,23 @@ class Minder:
             self._stop_child()
             os.close(self._plan.lock_fd)  # first, so that a starter who hears of a failure finds the folder free
             answer({"failed": failure})  # heard only by a starter that was told nothing yet
+
+    def _start_first(self) -> None:
+        """``_start``, a second time without the snapshot when the server dies on it."""
+        try:
+            self._start()
+        except ChildEnded as exc:
+            if not self._remove_snapshots():
+                raise
+            self._note(f"starting again without its snapshot: {exc}")
+            self._start()
+
+    def _remove_snapshots(self) -> bool:
+        """Whether there were any."""
+        found = [path for pattern in self._plan.snapshots for path in self._home.data.glob(pattern)]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return bool(found)
 
     def _start(self) -> None:
         """Start a server and wait until it is well. Raises ``ChildEnded``, ``OSError``, ``TimeoutError``."""
@@ -136,6 +107,7 @@ class Minder:
             raise OSError(f"version {self._version} is too old, at least {plan.min_version} is needed")
         if not keeps_strangers_out(plan.probe, self._address, plan.probe_s):
             raise OSError("the server does not check its password")
+        self._remove_snapshots()
 
     def _ask(self) -> Health | None:
         if self._plan.address is None and not self._find_endpoint():
@@ -282,7 +254,6 @@ def main() -> None:
     plan = Plan.from_json(sys.stdin.buffer.read())
     if os.fork():  # the starter reaps this process at once and never sees the minder as its child
         os._exit(0)
-    os.set_inheritable(plan.lock_fd, False)  # else the server would hold the minder's lock
     Minder(plan).run()
     os._exit(0)  # not a return: a thread may still wait for the users' lock
 

