@@ -117,7 +117,11 @@ async def _ask_runnable(
 
 async def _ask_graph(graph: RunnableLike, task: Task) -> AsyncGenerator[Chunk]:
     """In one piece: which of the tokens that a graph's nodes produce are the answer is known at the end only."""
-    thread = {"configurable": {"thread_id": task.request_id}}
+    from langchain_core.runnables.config import ensure_config  # noqa: PLC0415 - loaded, since there is a graph
+
+    # Inside another graph its configuration has to stay, or an interrupt would not find its way up.
+    around = ensure_config().get("configurable", {})
+    thread = {"configurable": {"thread_id": task.request_id, **around}}
     state = cast("Mapping[str, Any]", await graph.ainvoke({"messages": _lc_messages(task)}, thread))
     if "__interrupt__" in state:
         raise TypeError("the graph stopped to ask a person, and nobody here can answer it")

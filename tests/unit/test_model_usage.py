@@ -136,16 +136,14 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-COUNTS = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        (
-            *("prompt_tokens", "completion_tokens", "total_tokens"),
-            *("prompt_tokens_details", "completion_tokens_details"),
-        ),
-        JSON,
-    ),
+FIELDS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
 )
+COUNTS = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON))
 
 
 @given(JSON | COUNTS)
@@ -153,4 +151,4 @@ def test_any_json_is_read_or_refused(raw: object) -> None:
     """Nothing that a server can send raises; what is read are counts."""
     counts = read_counts(raw)
     if counts is not None:
-        assert all(type(counts[name]) is int for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+        assert all(type(counts[name]) is int for name in FIELDS[:3])
