@@ -25,7 +25,7 @@ class PromptedAgent:
     """``Agent`` that answers through whichever model it is given."""
 
     def __init__(self, capability: AgentCapability) -> None:
-        """Raises ``AgentNotUsable`` when ``capability.prompt`` is no file of ``agents/prompts``."""
+        """Raises ``AgentNotUsable`` without instructions, and when ``prompt`` is no file of ``agents/prompts``."""
         self._capability = capability
         self._prompt = _prompt_of(capability)
 
@@ -55,10 +55,12 @@ class PromptedAgent:
 
 
 def _prompt_of(capability: AgentCapability) -> str:
+    if capability.instructions:
+        return capability.instructions.strip()
     if not capability.prompt:
         raise AgentNotUsable(
-            f"agent {capability.name!r} has neither a prompt nor a handler",
-            hint="name a file of agents/prompts, or register it with a handler",
+            f"agent {capability.name!r} has no instructions, no prompt and no handler",
+            hint="write instructions, name a file of agents/prompts, or register it with a handler",
         )
     if capability.prompt not in PROMPTS:
         near = get_close_matches(capability.prompt, PROMPTS, n=1)

@@ -294,6 +294,8 @@ class AgentCapability(Section):
     """Questions in our own words that this agent should get."""
     prompt: str = ""
     """File under ``agents/prompts``; empty for agents with a Python handler."""
+    instructions: Annotated[str, Field(max_length=32_768)] = ""
+    """The system prompt itself, for agents of your own; wins over ``prompt``."""
     role: Name = "default"
     """Which list of ``roles`` answers for it."""
     tools: tuple[Name, ...] = ()

@@ -37,7 +37,7 @@ from engine.redis_client import connect
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.shield import Shield
 from engine.resilience.shielded import ShieldedCache, StoreGuard, agent_subject
-from engine.routing.contract import AgentSnapshot, Registered
+from engine.routing.contract import AgentSnapshot, AgentSource, Registered
 from engine.routing.encoder import load_encoder
 from engine.routing.router import ZeroShotRouter
 from engine.routing.thread import EncoderThread
@@ -214,21 +214,29 @@ def _router(
         return {subjects[subject]: view.ema_success for subject, view in views.items()}
 
     async def make() -> Router:
-        router = ZeroShotRouter(settings, encoder, partial(_snapshot, roster), health)
+        router = ZeroShotRouter(settings, encoder, _agent_source(roster), health)
         await router.warm()
         return router
 
     return Once(make)
 
 
-def _snapshot(roster: Roster) -> AgentSnapshot:
-    return AgentSnapshot(
-        generation=roster.generation,
-        agents={
-            name: Registered(capability=agent.capability, own_handler=isinstance(agent, HandlerAgent))
-            for name, agent in roster.agents.items()
-        },
-    )
+def _agent_source(roster: Roster) -> AgentSource:
+    """The roster as the router reads it, made once per generation: routing asks for it at every request."""
+    last = AgentSnapshot(generation=-1, agents={})
+
+    def source() -> AgentSnapshot:
+        nonlocal last
+        view = roster.view
+        if view.generation != last.generation:
+            agents = {
+                name: Registered(capability=agent.capability, own_handler=isinstance(agent, HandlerAgent))
+                for name, agent in view.agents.items()
+            }
+            last = AgentSnapshot(generation=view.generation, agents=agents)
+        return last
+
+    return source
 
 
 def _pipeline(router: Once[Router], legs: Legs) -> Once[Pipeline]:
