@@ -91,6 +91,7 @@ async def test_a_killed_minder_takes_its_server_along_and_the_next_attach_starts
         await client.set("key", "value")
         minder, server = await pids(tmp_path, "redis.state")
         os.kill(minder, signal.SIGKILL)
+        assert gone(minder)
         assert gone(server)
         assert (await seen(tmp_path, "redis.state")).state == "stopped"
         async with await attach(STATE, tmp_path, SETTINGS) as after:

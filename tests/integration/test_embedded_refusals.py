@@ -154,6 +154,16 @@ async def test_a_file_in_the_way_of_the_folder_is_named(tmp_path: Path) -> None:
     assert "SWITCHGEAR_HOME" in caught.value.hint
 
 
+@pytest.mark.parametrize("kept", ["", "short", "zz" * 32, "00" * 31, "00" * 32 + "\nrequirepass x"])
+async def test_a_damaged_secret_is_replaced_not_used(tmp_path: Path, home: folder.Home, kept: str) -> None:
+    """Nothing that is not 256 bits of hexadecimal ever becomes a password."""
+    home.secret.write_text(kept)
+    async with await attach(STATE, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
+        assert attachment.secret is not None
+        assert attachment.secret.get_secret_value() not in {kept, kept.strip()}
+        assert await client.ping()
+
+
 async def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     """Whoever planted it would choose where our password goes."""
     (tmp_path / "embedded").mkdir()

@@ -276,6 +276,13 @@ def test_weights_of_the_right_size_and_wrong_content_are_refused(tmp_path: Path)
     assert not (tmp_path / "verified.json").exists()
 
 
+def test_weights_that_were_never_installed_are_asked_for_by_name(tmp_path: Path) -> None:
+    """The package may be there for the server and not for the weights."""
+    with pytest.raises(BackendFileError, match=f"{WEIGHTS_FILE} is not installed") as caught:
+        verify_weights(None, tmp_path)
+    assert "`local` extra" in caught.value.hint
+
+
 def test_a_verdict_does_not_outlive_a_change_of_the_file(tmp_path: Path) -> None:
     """Touched, moved or resized weights are looked at again."""
     weights = tmp_path / WEIGHTS_FILE
