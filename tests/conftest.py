@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -16,6 +16,7 @@ from memory.embedded.redis_server import redis_cache
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, loop_guard, scrub_environment, scrubbed, tasks_left_behind
 from tests.support.provider import provider  # noqa: F401 - a fixture for every test
+from tests.support.reports import sendable
 
 scrub_environment()
 
@@ -29,6 +30,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Give every async test the task check, first in and therefore last out of its fixtures."""
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
         item.fixturenames.insert(0, "no_task_left_behind")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, object, object]:
+    """Keep what a worker process reports free of text that cannot be sent."""
+    return sendable((yield))
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from blockbuster import BlockingError
 import configs.kernel
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, NetworkRefused, is_loopback, scrubbed, tasks_left_behind
+from tests.support.reports import sendable
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -147,3 +148,9 @@ def test_every_async_test_gets_the_task_check(pytester: pytest.Pytester) -> None
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-o", "asyncio_mode=auto")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*tasks left behind*leak*"])
+
+
+def test_a_failure_about_invalid_text_can_be_reported() -> None:
+    """Lone surrogates become escapes wherever they stand; everything else stays as it is."""
+    report = {"text": "a\udcffb", "lines": ["\ud800", ("x", 1)], "when": None}
+    assert sendable(report) == {"text": r"a\udcffb", "lines": [r"\ud800", ["x", 1]], "when": None}
