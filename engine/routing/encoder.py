@@ -147,10 +147,10 @@ def _verified(path: Path, digest: str | None, key: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as exc:
-        raise ModelFileError(f"cannot read {path.name}: {exc.strerror}", hint=_HINT) from exc
+        raise ModelFileError(f"cannot read {path}: {exc.strerror}", hint=_HINT) from exc
     if digest is not None and hashlib.sha256(data).hexdigest() != digest:
         raise ModelFileError(
-            f"{path.name} is not the file it should be (SHA-256 differs from {key}_sha256)",
+            f"{path} is not the file it should be (SHA-256 differs from {key}_sha256)",
             hint="install it again; for a file of your own set path and digest together",
         )
     return data

@@ -33,11 +33,14 @@ class Ran:
         return json.loads(self.out)
 
 
-async def switchgear(folder: Path, *args: str, config: Path | None = None, stdin: bytes = b"") -> Ran:
+async def switchgear(
+    folder: Path, *args: str, config: Path | None = None, stdin: bytes = b"", **variables: str
+) -> Ran:
     """Run the command in ``folder`` with a clean environment."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "SWITCHGEAR_HOME": str(folder / "data")}
     if config is not None:
         env["SWITCHGEAR_CONFIG"] = str(config)
+    env |= variables
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "engine.cli.main", *args),
         env=env,
@@ -147,6 +150,26 @@ async def test_bad_input_is_one_clear_error_and_no_stack(
     assert ran.json["error"]["code"] == code
     assert ran.json["error"]["message"]
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.req("serve.cli", "serve.embedded")
+async def test_files_and_folders_that_cannot_work_are_named(tmp_path: Path):
+    """A missing model, a damaged one, a folder that is a file: which one, and what to do, without a stack."""
+    damaged = tmp_path / "model.onnx"
+    damaged.write_bytes(b"not a model")
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    for variables, code, named in (
+        ({"SWITCHGEAR_ENCODER__MODEL_PATH": "/nowhere.onnx"}, "model_file", "/nowhere.onnx"),
+        ({"SWITCHGEAR_ENCODER__MODEL_PATH": str(damaged)}, "model_file", str(damaged)),
+        ({"SWITCHGEAR_HOME": str(in_the_way)}, "folder_not_usable", str(in_the_way)),
+    ):
+        ran = await switchgear(tmp_path, "route", "hello", "--json", **variables)
+        assert ran.code == 1, ran.out
+        assert ran.json["error"]["code"] == code
+        assert named in ran.json["error"]["message"]
+        assert ran.json["error"]["hint"]
+        assert "Traceback" not in ran.err
 
 
 @pytest.mark.req("serve.cli")
