@@ -32,7 +32,6 @@ _REWORDED = {
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
-    "path_type": "must be a path",
     "too_short": "must have at least {min_length} item",
 }
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 
 from configs.errors import ConfigError, Problem
 from configs.files import read_text
 from configs.layers import Layer, Values, layer_from, nearest
-from configs.redact import HIDDEN
+from configs.redact import HIDDEN, is_utf8
 from configs.schema import NESTING, PREFIX, annotation_at, bare, is_text, keys_at, variable, variables
 from configs.yaml_tree import KeyPath, Node, Tree, parse_yaml
 
@@ -61,10 +62,7 @@ def read_environment(folder: Path | None = None) -> Environment:
 def _dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    # Only who has a .env pays for its parser (25 ms).
-    from io import StringIO  # noqa: PLC0415
-
-    from dotenv.parser import parse_stream  # noqa: PLC0415
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - 25 ms that only who has a .env pays
 
     values: dict[str, str] = {}
     problems: list[Problem] = []
@@ -105,14 +103,18 @@ def _take(layer: Layer, path: tuple[str, ...], name: str, text: str) -> list[Pro
     where = f"variable {name}"
     if annotation is None:
         return [Problem(where=where, key="", reason=f"no such setting; {_suggest(name, path)}")]
+    if not is_utf8(text):
+        return [Problem(where=where, key=".".join(path), reason="must be valid UTF-8")]
     if is_text(annotation):
         part, problems = Layer(_nest(path, text), {}), []
     elif bare(annotation) is bool and text.lower() in _YES_NO:
         part, problems = Layer(_nest(path, _YES_NO[text.lower()]), {}), []
     else:
         tree, problems = parse_yaml(text, where)
-        part, found = layer_from(Tree(_nest(path, tree.values), {}), where, is_file=False)
-        problems += found
+        part = Layer(_nest(path, tree.values), {})
+        if len(path) == 1:
+            part, found = layer_from(Tree(part.values, {}), where, is_file=False)
+            problems += found
     _lay(layer, part.values, (), where)
     return problems
 

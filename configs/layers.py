@@ -70,7 +70,7 @@ def layer_from(tree: Tree, source: str, *, is_file: bool) -> tuple[Layer, list[P
             _drop(values, path)
     for kind in RECORDS:
         if kind in values:
-            values[kind], found = _by_name(kind, values[kind], places)
+            values[kind], found = _by_name(kind, values[kind], places, source)
             problems += found
     return Layer(values, places), problems
 
@@ -99,23 +99,23 @@ def _drop(node: Node, path: KeyPath) -> None:
         _drop(node[first], tuple(rest))
 
 
-def _by_name(kind: str, node: Node, places: dict[KeyPath, str]) -> tuple[Values, list[Problem]]:
+def _by_name(kind: str, node: Node, places: dict[KeyPath, str], source: str) -> tuple[Values, list[Problem]]:
     """A list of records as a mapping from name to record, with ``places`` following."""
     if not isinstance(node, list):
         reason = f"must be a list of `- name: …` records; got {shown(kind, node)}"
-        return {}, [Problem(where=places.get((kind,), kind), key=kind, reason=reason)]
+        return {}, [Problem(where=places.get((kind,), source), key=kind, reason=reason)]
     keyed: Values = {}
     names: dict[str | int, str] = {}
     problems: list[Problem] = []
     for index, record in enumerate(node):
-        where = places.get((kind, index), kind)
+        where = places.get((kind, index), source)
         name = record.get("name") if isinstance(record, dict) else None
         if not isinstance(name, str):
             reason = "every record needs a `name` that is a text"
             problems.append(Problem(where=where, key=f"{kind}[{index}]", reason=reason))
         elif name in keyed:
             first = next(number for number, known in names.items() if known == name)
-            reason = f"the name stands here twice, first in {places.get((kind, first), kind)}"
+            reason = f"the name stands here twice, first in {places.get((kind, first), source)}"
             problems.append(Problem(where=where, key=dotted((kind, name)), reason=reason))
         else:
             keyed[name] = record

@@ -15,7 +15,7 @@ from configs.environment import CONFIG, environment_layer, read_environment
 from configs.errors import ConfigError, Problem
 from configs.files import read_text
 from configs.layers import Layer, Stack, layer_from, nearest
-from configs.redact import shown
+from configs.redact import is_utf8, shown
 from configs.schema import variable
 from configs.settings import Settings
 from configs.yaml_tree import Node, Tree, parse_yaml
@@ -23,6 +23,7 @@ from configs.yaml_tree import Node, Tree, parse_yaml
 SHIPPED = Path(__file__).parent
 USER_FILE = "switchgear.yaml"
 _ARGUMENT = "argument"
+_INT_MAX = 2**63 - 1
 _DEFAULT_PROFILE: str = Settings.model_fields["profile"].default
 
 
@@ -156,13 +157,17 @@ def _argument_layer(overrides: Mapping[str, object] | None, problems: list[Probl
 
 
 def _plain(value: object) -> Node:
-    """Values of Python callers as those a file could hold."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Path):
+    """Values of Python callers as those a file could hold. Raises ``TypeError`` for anything else."""
+    if isinstance(value, str | Path):
+        if not is_utf8(str(value)):
+            raise TypeError("a setting must be text that UTF-8 can hold")
         return str(value)
+    if isinstance(value, int) and abs(value) > _INT_MAX:
+        raise TypeError(f"a setting cannot be a number beyond {_INT_MAX}")
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in cast("Mapping[object, object]", value).items()}
+        return {str(_plain(key)): _plain(inner) for key, inner in cast("Mapping[object, object]", value).items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in cast("Sequence[object]", value)]
     raise TypeError(f"a setting cannot be a {type(value).__name__}")

@@ -51,3 +51,12 @@ def shown(key: str, value: object) -> str:
     if is_secret_key(key) or holds_secret(value) or _OPAQUE.fullmatch(value):
         return HIDDEN
     return repr(value) if len(value) <= _SHOWN_CHARS else f"{value[:_SHOWN_CHARS]!r}…"
+
+
+def is_utf8(value: str) -> bool:
+    """Whether a text can be encoded; variables and arguments may hold the remains of bytes that were not text."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
