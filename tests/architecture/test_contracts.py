@@ -18,7 +18,7 @@ DECIDING = {
     *("engine.types", "engine.errors", "engine.events", "engine.contract", "engine.state"),
     *("engine.cache.fingerprint", "engine.cache.verdict", "engine.cache.bound"),
     *("engine.routing.decide", "engine.routing.chain", "engine.routing.learn", "engine.cost.policy"),
-    *("engine.routing.contract", "engine.routing.words"),
+    *("engine.routing.contract", "engine.routing.table", "engine.routing.words"),
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing"),
     *("engine.strategies.merge", "engine.gateway.admit"),
