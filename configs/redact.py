@@ -15,9 +15,9 @@ _SECRET_KEY = re.compile(
 )
 _SECRET_VALUE = re.compile(
     r"""
-      \b(sk|pk|rk|gsk|xai|tvly|hf|ghp|gho|ghs|glpat|pplx|lsv2|key)[-_][A-Za-z0-9_-]{16,}
+      \b(sk|pk|rk|gsk|xai|tvly|hf|ghp|gho|ghs|glpat|pplx|lsv2)[-_](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}
     | \bgithub_pat_\w{20,} | \bAIza[\w-]{30,} | \bAKIA[0-9A-Z]{16}\b | \bxox[abprs]-[\w-]{10,} | \bBSA[\w-]{24,}
-    | \bBearer\s+\S{12,} | \beyJ[\w-]{8,}\.[\w-]{8,}\. | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY
+    | \bBearer\s+(?=[A-Za-z_.-]*[0-9])\S{16,} | \beyJ[\w-]{8,}\.[\w-]{8,}\. | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY
     """,
     re.VERBOSE,
 )

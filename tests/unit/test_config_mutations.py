@@ -120,9 +120,9 @@ BAD: list[tuple[str, str, str]] = [
     ("agents:\n- {name: a, description: d}\n- {name: a, description: e}", "agents.a", "first in"),
     ("teams:\n- {name: data}\n- {name: data}", "teams.data", "the name stands here twice"),
     # secrets in a file
-    ("api_key: sk-abcdefghijklmnopqrstuvwx", "api_key", "a secret does not belong in a file"),
+    ("api_key: sk-abcdefghijklmnopqrstuvw7", "api_key", "a secret does not belong in a file"),
     ("providers: {openai: {api_key: hunter2}}", "providers.openai.api_key", "api_key_env names that variable"),
-    ("providers: {openai: {api_key_env: sk-abcdefghijklmnopqrstuvwx}}", "api_key_env", "a secret does not belong"),
+    ("providers: {openai: {api_key_env: sk-abcdefghijklmnopqrstuvw7}}", "api_key_env", "a secret does not belong"),
     ("redis: {state_url: 'redis://:pa55word@h:6379'}", "redis.state_url", "a secret does not belong in a file"),
     ("models: {m: {provider: openai, model: x, token: t}}", "models.m.token", "a secret does not belong"),
     ("agents: [{name: a, description: 'ghp_abcdefghijklmnopqrst0123'}]", "agents.a.description", "a secret"),
@@ -183,6 +183,8 @@ GOOD: list[str] = [
     "models: {smollm2: {price: null}}",
     "tools: [{name: weather, description: Tells the weather., providers: [met]}]",
     "agents: [{name: a, description: 'Knows sk-learn, keys and tokens.'}]",
+    "agents: [{name: a, description: 'Bearer authentication, key-value-stores and sk-learn-pipelines-for-all.'}]",
+    "roles: {token: [smollm2]}\nmodels: {secret: {provider: ollama, model: s}}",
     "redis: {cache_url: 'redis://cache.internal:6379/1'}",
     'cache: {"ttl_s": 60}',
     "teams: [{name: all, description: 'no', agents: [sql, python]}]",
@@ -253,7 +255,7 @@ def test_a_possible_file_is_accepted(text: str, tmp_path: Path) -> None:
 
 def test_no_refusal_repeats_the_secret(tmp_path: Path) -> None:
     """What looks like a key stays out of the message, whatever the key path is called."""
-    secrets = ["sk-abcdefghijklmnopqrstuvwx", "hunter2", "pa55word", "ghp_abcdefghijklmnopqrst0123"]
+    secrets = ["sk-abcdefghijklmnopqrstuvw7", "hunter2", "pa55word", "ghp_abcdefghijklmnopqrst0123"]
     said = "\n".join(refusal(tmp_path, text) for text, _, _ in BAD)
     assert [secret for secret in secrets if secret in said] == []
 
