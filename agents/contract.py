@@ -35,8 +35,8 @@ class ModelRef:
 class Chunk:
     """One piece of a streamed answer. The last one carries ``usage`` and ``finish_reason``.
 
-    One without text says that the model is at work. One with ``usage`` and no ``finish_reason`` comes right before a
-    failure that has to be paid for: what was reported or produced until then.
+    One without text says that the model is at work. One with ``usage`` but no ``finish_reason`` comes right before
+    a failure that has to be paid for: what was reported or produced until then.
     """
 
     text: str = ""

@@ -68,9 +68,13 @@ class OpenAIClient:
         for name in OBSOLETE_TRACING:
             if env_var_is_set(name):
                 raise ConfigError(f"{name} is set, and LangChain refuses every call with it", hint="unset it")
+        # llama.cpp's server promises keep-alive and closes after every stream: a call that reuses the connection
+        # then breaks in one of twenty cases. A plain connection costs a fraction of a millisecond; TLS is worth
+        # keeping, and who speaks it keeps its promise.
+        keeps = settings.http.connections_max if endpoint.base_url.startswith("https:") else 0
         limits = httpx.Limits(
             max_connections=settings.http.connections_max,
-            max_keepalive_connections=settings.http.connections_max,
+            max_keepalive_connections=keeps,
             keepalive_expiry=settings.http.keepalive_s,
         )
         self._transport = GuardedTransport(

@@ -1,11 +1,14 @@
 """An agent that is a prompt and a model: the system prompt of its capability in front of the conversation.
 
-The prompts are the files of ``agents/prompts``. Agents with code of their own are ``agents/handler.py``'s.
+The prompts are the files of ``agents/prompts``. One may begin with a line ``Opening: …``: that sentence precedes
+the model's own words in every answer, for what must be said however small the model is. Agents with code of their
+own are ``agents/handler.py``'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,15 +22,20 @@ PROMPTS: Mapping[str, str] = {
     for file in sorted(Path(__file__).with_name("prompts").glob("*.md"))
 }
 """Every prompt by file name. Read with the module: a few kilobytes, and never on an event loop."""
+OPENING = "Opening: "
 
 
 class PromptedAgent:
     """``Agent`` that answers through whichever model it is given."""
 
     def __init__(self, capability: AgentCapability) -> None:
-        """Raises ``AgentNotUsable`` without instructions, and when ``prompt`` is no file of ``agents/prompts``."""
+        """Raises ``AgentNotUsable`` when ``capability.prompt`` is no file of ``agents/prompts``."""
         self._capability = capability
         self._prompt = _prompt_of(capability)
+        first, _, rest = self._prompt.partition("\n")
+        has_opening = first.startswith(OPENING)
+        self._opening = f"{first.removeprefix(OPENING).strip()}\n\n" if has_opening else ""
+        self._instructions = rest.strip() if has_opening else self._prompt
 
     @property
     def capability(self) -> AgentCapability:
@@ -36,21 +44,29 @@ class PromptedAgent:
 
     @property
     def system_prompt(self) -> str:
-        """The text that precedes every conversation; part of what makes two answers comparable."""
+        """The whole prompt file, opening included: part of what makes two answers comparable."""
         return self._prompt
 
-    def run(self, task: Task, model: ChatModel | None) -> AsyncGenerator[Chunk]:
+    async def run(self, task: Task, model: ChatModel | None) -> AsyncGenerator[Chunk]:
         """Answer ``task`` through ``model``. Raises ``CallFailed``."""
         if model is None:
             raise CallFailed(
                 Failure(kind=FailureKind.AGENT, detail=f"agent {self._capability.name!r} was given no model")
             )
-        return model.stream(self._conversation(task.messages), task.sampling, task.deadline)
+        opening = self._opening
+        conversation = self._conversation(task.messages)
+        async with aclosing(model.stream(conversation, task.sampling, task.deadline)) as chunks:
+            async for chunk in chunks:
+                if opening and chunk.text:
+                    # Not earlier: the first text is where a silent change of the route ends (F4).
+                    yield Chunk(text=opening)
+                    opening = ""
+                yield chunk
 
     def _conversation(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         """One system message in front: chat templates of small models know no second one."""
         count = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
-        instructions = (self._prompt, *(message.content for message in messages[:count]))
+        instructions = (self._instructions, *(message.content for message in messages[:count]))
         return (Message("system", "\n\n".join(instructions)), *messages[count:])
 
 

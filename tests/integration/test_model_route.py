@@ -130,13 +130,12 @@ async def test_the_chat_completions_api_is_used_whatever_the_model_is_called(pro
     await model.aclose()
 
 
-async def test_one_connection_serves_calls_one_after_another(provider: ScriptedProvider) -> None:
-    """Kept alive, also after an error answer."""
-    provider.script(Play(), Play(status=500), Play())
+async def test_a_plain_connection_is_used_once(provider: ScriptedProvider) -> None:
+    """Local servers close it after a stream without saying so, and a call that reuses it would break."""
     model = route_to(provider.url)
     for _ in range(3):
         await listen(model)
-    assert (provider.connections, len(provider.requests)) == (1, 3)
+    assert (provider.connections, len(provider.requests)) == (3, 3)
     await model.aclose()
 
 
@@ -253,12 +252,14 @@ async def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
 async def test_a_certificate_of_a_configured_authority_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The twin of the refusal: with SSL_CERT_FILE the same server is answered."""
+    """The twin of the refusal: with SSL_CERT_FILE the same server is answered, three times on one connection."""
     async with ScriptedProvider(tls=self_signed(tmp_path)) as p:
+        p.script(Play(reply="ok"), Play(status=500), Play(reply="ok"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
         verified_tls.cache_clear()
         model = route_to(p.url)
-        assert (await listen(model)).text == "ok"
+        assert [(await listen(model)).text for _ in range(3)] == ["ok", "", "ok"]
+        assert (p.connections, len(p.requests)) == (1, 3)
         await model.aclose()
         verified_tls.cache_clear()
 
