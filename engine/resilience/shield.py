@@ -104,7 +104,7 @@ class Shield:
     ) -> AsyncGenerator[Chunk]:
         """A streamed call with shields of its own inside: no retry, and what they report is neutral here (B17).
 
-        Raises what the inside raised, ``CallRefused``, and ``LeafCallFailed`` for failures of its own.
+        Raises the ``LeafCallFailed`` or ``CallRefused`` of the inside as it is, and the same two for its own.
         """
         limits = Limits(first_s=None, idle_s=None, retries=0, nested=True)
         return self._retrying(_call(subject, open_stream, deadline, limits, report))
@@ -186,6 +186,7 @@ class Shield:
             outcome = classify(failure)
             if call.limits.nested and is_inner(exc):
                 await self._settle(call, leave, Outcome.REFUSED, failure)
+            if isinstance(exc, LeafCallFailed | CallRefused):
                 raise
             raise LeafCallFailed(failure, subject=call.subject, outcome=outcome) from exc
         finally:
