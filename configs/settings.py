@@ -214,7 +214,7 @@ class RoutingSettings(Section):
     """Below this share of known words the encoder does not know the language, and only cues count."""
     out_of_scope: Share = 0.3
     """Below this intent match the question goes to ``general_agent``."""
-    shortlist: PositiveInt = 24
+    shortlist: PositiveInt = 16
     """Agents that are compared in full and listed in the decision."""
     temperature: PositiveFloat = 0.04
     """Softmax temperature that turns scores into confidence."""

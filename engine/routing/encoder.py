@@ -12,7 +12,6 @@ from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Final, Protocol, cast
 
 import numpy as np
@@ -108,13 +107,35 @@ def load_encoder(settings: EncoderSettings, known: Mapping[bytes, Vectors] | Non
     ``known`` holds vectors that need not be computed, by ``key_of``; ``None`` takes the shipped ones.
     Raises ``ModelFileError`` when a file is missing, unreadable, has another digest or is not such a model.
     """
-    model = _verified(_model_path(settings), settings.model_sha256, "encoder.model")
-    tokenizer = _tokenizer(settings)
     shortcuts = load_known(settings) if known is None else known
+    return start_encoder(read_model(settings), settings, shortcuts)
+
+
+def read_model(settings: EncoderSettings) -> bytes:
+    """The verified bytes of the model file. Raises ``ModelFileError``."""
+    return _verified(_model_path(settings), settings.model_sha256, "encoder.model")
+
+
+def start_encoder(
+    model: bytes, settings: EncoderSettings, known: Mapping[bytes, Vectors], *, fusions: bool = False
+) -> MiniLm:
+    """An encoder over the bytes of an ONNX model. Raises ``ModelFileError``.
+
+    ``fusions`` are ONNX Runtime's own default. They are off here: folding int8 to float32 once at load is all that
+    helps, and the fusions beyond it are 6 % slower on this model (docs/decisions/0006-encoder.md).
+    """
+    tokenizer = _tokenizer(settings)
     # Late: 0.1 s that a cached answer never needs, and this runs on the encoder's own thread.
     ort = import_module("onnxruntime")
+    levels = ort.GraphOptimizationLevel
+    options = ort.SessionOptions()
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if fusions else levels.ORT_ENABLE_BASIC
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
     try:
-        encoder = MiniLm(_session(ort, model, settings), tokenizer, settings, shortcuts)
+        session = cast("_Session", ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
+        encoder = MiniLm(session, tokenizer, settings, known)
         encoder.encode([MODEL_PACKAGE])
     except (EmbeddingInvalid, *_ort_errors()) as exc:
         raise ModelFileError("the encoder's model is not a readable MiniLM ONNX file", hint=_HINT) from exc
@@ -154,16 +175,6 @@ def _verified(path: Path, digest: str | None, key: str) -> bytes:
             hint="install it again; for a file of your own set path and digest together",
         )
     return data
-
-
-def _session(ort: ModuleType, model: bytes, settings: EncoderSettings) -> _Session:
-    options = ort.SessionOptions()
-    # BASIC folds int8 → float32 once at load; EXTENDED adds fusions that are 6 % slower here (ADR 0006).
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.intra_op_num_threads = settings.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return cast("_Session", ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
 
 
 def _ort_errors() -> tuple[type[Exception], ...]:
