@@ -49,7 +49,7 @@ async def test_after_five_failures_the_breaker_is_open_and_no_connection_is_atte
             answers = [await engine.execute(f"Tell me about day {i}", cache="off") for i in range(9)]
             view = await engine.breakers(("model:p-bad/bad#none",))
         assert len(provider.requests_for("bad")) == settings.breaker.consecutive_failures
-    assert all(a.text == "ok" for a in answers)
+    assert all(a.text.endswith("ok") for a in answers)  # an agent may open with a sentence of its own
     assert view["model:p-bad/bad#none"].state is BreakerState.OPEN
     sixth = answers[5].attempts[0]
     assert (sixth.outcome, sixth.called, sixth.tries, sixth.breaker) == (Outcome.REFUSED, False, 0, "open")
