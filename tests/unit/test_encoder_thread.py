@@ -1,0 +1,155 @@
+"""The encoder's thread: one load for all, the loop stays free, cancelling and closing leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from engine.errors import EngineClosed, ModelFileError
+from engine.routing.contract import Reading, Vectors
+from engine.routing.encoder import DIMENSIONS
+from engine.routing.thread import EncoderThread
+
+GUARD_S = 5.0
+
+
+class _Gated:
+    """Encodes when it is let; remembers what it was given and on which thread."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.seen: list[str] = []
+        self.threads: set[int] = set()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.threads.add(threading.get_ident())
+        self.seen += texts
+        self.entered.set()
+        assert self.gate.wait(GUARD_S)
+        return np.full((len(texts), DIMENSIONS), len(texts[0]), dtype=np.float32)
+
+    def read(self, text: str) -> Reading:
+        return Reading(vector=self.encode([text])[0], familiarity=1.0)
+
+
+async def _entered(encoder: _Gated) -> None:
+    assert await asyncio.to_thread(encoder.entered.wait, GUARD_S)
+
+
+@pytest.mark.req("route.embed")
+async def test_many_first_callers_share_one_load() -> None:
+    """Ten callers at once: the model is loaded once, off the event loop's thread."""
+    loads: list[int] = []
+    gated = _Gated()
+    gated.gate.set()
+
+    def load() -> _Gated:
+        loads.append(threading.get_ident())
+        return gated
+
+    thread = EncoderThread(load)
+    readings = await asyncio.gather(*(thread.aread("abc") for _ in range(10)))
+    await thread.aclose()
+    assert len(loads) == 1
+    assert gated.threads == set(loads)
+    assert threading.get_ident() not in gated.threads
+    assert [float(r.vector[0]) for r in readings] == [3.0] * 10
+
+
+async def test_a_failed_load_reaches_every_caller_and_is_tried_again() -> None:
+    """A missing file that has been put back works without a new engine."""
+    gated = _Gated()
+    gated.gate.set()
+    answers = iter([ModelFileError("gone"), ModelFileError("gone")])
+
+    def load() -> _Gated:
+        for error in answers:
+            raise error
+        return gated
+
+    thread = EncoderThread(load)
+    failed = await asyncio.gather(thread.warm(), thread.aread("a"), return_exceptions=True)
+    assert [type(error) for error in failed] == [ModelFileError, ModelFileError]
+    assert (await thread.aencode(["ab"]))[0, 0] == 2.0
+    await thread.aclose()
+
+
+async def test_a_question_does_not_wait_for_a_long_batch() -> None:
+    """A batch gives way after each text: the question is second in line, not hundredth."""
+    gated = _Gated()
+    thread = EncoderThread(lambda: gated)
+    batch = asyncio.create_task(thread.aencode([f"text {n}" for n in range(100)]))
+    await _entered(gated)
+    question = asyncio.create_task(thread.aread("question"))
+    await asyncio.sleep(0)
+    gated.gate.set()
+    async with asyncio.timeout(GUARD_S):
+        await question
+        assert gated.seen.index("question") == 1
+        assert (await batch).shape == (100, DIMENSIONS)
+    await thread.aclose()
+
+
+async def test_a_cancelled_batch_stops_after_the_text_in_hand() -> None:
+    """What was not begun is never encoded, and the thread serves the next caller."""
+    gated = _Gated()
+    thread = EncoderThread(lambda: gated)
+    batch = asyncio.create_task(thread.aencode(["first", "second", "third"]))
+    await _entered(gated)
+    batch.cancel()
+    gated.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    await thread.aread("next")
+    assert gated.seen == ["first", "next"]
+    await thread.aclose()
+
+
+async def test_closing_refuses_callers_that_wait_and_callers_that_come() -> None:
+    """They get a typed error, not a cancellation they did not ask for."""
+    gated = _Gated()
+    thread = EncoderThread(lambda: gated)
+    running = asyncio.create_task(thread.aread("running"))
+    await _entered(gated)
+    waiting = asyncio.create_task(thread.aread("waiting"))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(thread.aclose())
+    with pytest.raises(EngineClosed):
+        await waiting
+    gated.gate.set()
+    await closing
+    assert (await running).familiarity == 1.0
+    with pytest.raises(EngineClosed):
+        await thread.warm()
+    assert gated.seen == ["running"]
+
+
+async def test_closing_twice_is_closing_once() -> None:
+    """Also when nothing was ever loaded."""
+    loads: list[str] = []
+    thread = EncoderThread(lambda: loads.append("load") or _Gated())
+    await thread.aclose()
+    await thread.aclose()
+    assert loads == []
+
+
+async def test_a_caller_cancelled_while_the_engine_closes_stays_cancelled() -> None:
+    """Its own cancellation is not turned into an error."""
+    gated = _Gated()
+    thread = EncoderThread(lambda: gated)
+    running = asyncio.create_task(thread.aread("running"))
+    await _entered(gated)
+    waiting = asyncio.create_task(thread.aread("waiting"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    closing = asyncio.create_task(thread.aclose())
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    gated.gate.set()
+    await asyncio.gather(running, closing)
+    assert waiting.cancelled()
