@@ -11,6 +11,7 @@ import importlib
 import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agents.contract import Chunk, ModelRef
@@ -19,7 +20,7 @@ from agents.errors import CallFailed
 from agents.parts import Draft, refused
 from agents.usage import Bound
 from configs.errors import ConfigError
-from configs.kernel import Deadline, Message, Sampling
+from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
 from configs.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class OpenAIChat:
         self,
         messages: tuple[Message, ...],
         sampling: Sampling,
-        deadline: Deadline,  # noqa: ARG002 - part of the Protocol; the shield keeps time (resilience.md §2 F3)
+        deadline: Deadline,  # noqa: ARG002 - part of the Protocol; the shield keeps time (F3)
     ) -> AsyncGenerator[Chunk]:
         """Generate an answer piece by piece; the last chunk carries usage and finish reason.
 
@@ -110,11 +111,13 @@ class OpenAIChat:
             if not draft.forgives(exc.failure):
                 if draft.parts:
                     yield Chunk(usage=draft.usage)
+                if self._closed:
+                    raise _cut_by_us(exc.failure) from None
                 raise
         yield Chunk(usage=draft.usage, finish_reason=draft.finish_reason)
 
     async def aclose(self) -> None:
-        """Close every connection of this route; later calls are refused."""
+        """Close every connection of this route; later calls are refused, calls under way end as cancelled."""
         self._closed = True
         if self._client is not None:
             await self._client.aclose()
@@ -136,3 +139,10 @@ class OpenAIChat:
                 read_s = max(first_token_s, shield.idle_s)
                 self._client = OpenAIClient(self._ref.model, self._endpoint, self._settings, read_s)
             return self._client
+
+
+def _cut_by_us(failure: Failure) -> CallFailed:
+    """Our own shutdown is nobody's failure."""
+    return CallFailed(
+        replace(failure, kind=FailureKind.CANCELLED, code="route_closed", detail="this route was closed")
+    )

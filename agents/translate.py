@@ -25,14 +25,13 @@ from configs.kernel import Failure, FailureKind
 FOREIGN = (
     openai.OpenAIError,
     httpx.HTTPError,
-    httpx.StreamError,
     OSError,
     # How the SDK and LangChain stumble over a body that is not what they expect.
     ValueError,
     TypeError,
     LookupError,
     AttributeError,
-    RecursionError,
+    RuntimeError,
 )
 """Everything that a call through ``ChatOpenAI`` was seen to raise; cancellation is not among it."""
 

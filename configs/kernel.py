@@ -81,7 +81,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Money:
-    """Integer micro-dollars (1,000,000 = $1), so that sums are exact (resilience.md §3)."""
+    """Integer micro-dollars (1,000,000 = $1), so that sums are exact (docs/rules.md, L)."""
 
     micros: int = 0
 
@@ -164,7 +164,7 @@ class Failure:
 
 
 class Outcome(StrEnum):
-    """What a finished call means for breaker, retry and fallback (table in resilience.md §1)."""
+    """What a finished call means for breaker, retry and fallback (``engine.resilience.classify``)."""
 
     OK = "ok"
     FAIL = "fail"

@@ -1,4 +1,4 @@
-"""Every setting and the only home of every default (style rule 19).
+"""Every setting and the only home of every default .
 
 Frozen pydantic models, one per concern, one docstring per field group. Nothing here reads a file or the
 environment: ``configs.load`` does, once, and returns a ``Settings``.
@@ -104,7 +104,7 @@ class CacheSettings(Section):
 
 
 class BreakerSettings(Section):
-    """One breaker; the same numbers for agents, models, tools and stores (resilience.md §1)."""
+    """One breaker; the same numbers for agents, models, tools and stores (docs/rules.md, B)."""
 
     consecutive_failures: PositiveInt = 5
     failure_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
@@ -339,7 +339,7 @@ class EmbeddedSettings(Section):
     hung_s: PositiveFloat = 30.0
     """A Redis that answers nothing for this long is killed and restarted."""
     model_threads: PositiveInt = 1
-    """More than one collapses when the cores are shared (architecture.md)."""
+    """More than one collapses when the cores are shared (docs/decisions/0004)."""
     model_context: PositiveInt = 4_096
     model_slots: PositiveInt = 2
     """Requests the local model decodes at once; others wait in its queue."""

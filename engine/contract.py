@@ -17,7 +17,7 @@ from engine.types import Attempt, Decision, Leg, Request
 
 
 class BreakerState(StrEnum):
-    """States of resilience.md §1."""
+    """States of a breaker (docs/rules.md, B)."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -170,7 +170,7 @@ Estimate = Callable[[Request, tuple[Leg, ...]], Money]
 
 
 class Ledger(Protocol):
-    """Reserve, then settle (resilience.md §3)."""
+    """Reserve, then settle (docs/rules.md, L)."""
 
     async def reserve(self, request: Request, estimate: Money) -> Reservation:
         """Hold ``estimate`` or refuse."""

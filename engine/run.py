@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # LangGraph costs 2 s to import, and an exact hit never needs
 Emit = Callable[[Event], None]
 WORDS = re.compile(r"\s*\S+\s*")
 GRACE_S = 0.5
-"""The legs keep the deadline themselves; this much later the whole run is cut (faults.md, harness)."""
+"""The legs keep the deadline themselves; this much later the whole run is cut."""
 STEPS_MAX = 64
 """LangGraph's own default would allow 10,007 steps; a chain has one step a leg."""
 

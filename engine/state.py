@@ -1,6 +1,6 @@
 """The state that flows through the parent graph and its strategy subgraphs.
 
-Plain data only (architecture.md: nothing live in state); the live objects are bound by closure when a graph is
+Plain data only, so that it can be checkpointed; the live objects are bound by closure when a graph is
 built. Every key that more than one node writes has a reducer.
 """
 

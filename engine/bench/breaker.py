@@ -34,7 +34,7 @@ CALLERS = 100
 
 
 async def run(settings: Settings) -> Report:
-    """Figures of product.md §11, and the same for the longer ways through a breaker."""
+    """What the breaker adds to an await, and the same for the longer ways through a breaker."""
     store = LocalBreakerStore(settings.breaker, clock=time.monotonic, sample=random.random)
     shield = Shield(store, settings, clock=time.monotonic, sample=random.random)
     ids = map(str, count())

@@ -32,7 +32,7 @@ WORD: Final = "switch"
 
 
 def run(settings: Settings, say: Callable[[str], None] | None = None, fp32: Path | None = None) -> Report:
-    """Figures of ``bench encoder`` (product.md §11).
+    """Figures of ``bench encoder``.
 
     ``encoder.over_fp32_ratio`` is our p50 at 32 tokens over that of the same model in fp32, with ONNX Runtime's
     fusions or without, whichever is faster. Times contain tokenising and pooling.

@@ -1,4 +1,4 @@
-"""What every ``bench`` and ``eval`` returns: named figures and the machine they were measured on (product.md §11).
+"""What every ``bench`` and ``eval`` returns: named figures and the machine they were measured on.
 
 Not the measuring and not the printing; ``engine/cli`` prints it.
 """

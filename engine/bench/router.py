@@ -47,7 +47,7 @@ SLOW_AGENT_MS: Final = 5_000.0
 
 
 async def run(settings: Settings, say: Callable[[str], None] | None = None) -> Report:
-    """Figures of ``bench router`` (product.md §11).
+    """Figures of ``bench router``.
 
     ``register.p50_ms`` is from the registration of an agent to the first decision that knows it;
     ``concurrency_100.throughput_ratio`` is routes per second of 100 callers over those of one.

@@ -34,7 +34,7 @@ OPEN = (
 
 
 def run(settings: Settings) -> Report:
-    """Figures of product.md §11. ``import_s`` is ``from engine import Engine`` in a fresh interpreter."""
+    """Seconds by name. ``import_s`` is ``from engine import Engine`` in a fresh interpreter."""
     del settings  # a fresh process reads its own
     samples: dict[str, list[float]] = {}
     for _ in range(ROUNDS):

@@ -1,7 +1,7 @@
 """Which requests may share an answer: one hash over everything the answer depends on (cache.scope).
 
 Pure. Fields are length-prefixed before hashing, so no two different requests can spell the same input
-(security.md, «Cache key ambiguity»), and ids of any text never appear in a key.
+(a separator inside a field cannot move a border), and ids of any text never appear in a key.
 """
 
 from __future__ import annotations

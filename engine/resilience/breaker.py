@@ -1,4 +1,4 @@
-"""The circuit breaker as a pure state machine (resilience.md §1, rules B1-B16).
+"""The circuit breaker as a pure state machine (docs/rules.md, B1-B16).
 
 Not a store, not a clock, not a lock: each function takes a record, the rules and the time, and returns the next
 record. ``local.py`` keeps records in this process; a shared store runs the same steps in Lua, which is why a

@@ -1,4 +1,4 @@
-"""What a failure means: one pure table for breaker, retry and fallback (brk.classify, resilience.md §1).
+"""What a failure means: one pure table for breaker, retry and fallback (brk.classify).
 
 Adapters say what they saw (``Failure``); nothing here knows a provider, an exception or a clock. The breaker asks
 ``counts`` and ``parks``, the shield ``may_retry``, the chain ``may_fall_back``.

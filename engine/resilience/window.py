@@ -1,4 +1,4 @@
-"""The rate rule: at least this share of at least so many calls within a sliding window (resilience.md §1).
+"""The rate rule: at least this share of at least so many calls within a sliding window (B12).
 
 Pure, bounded memory: outcomes are summed in buckets of ``window_s / window_buckets`` seconds, at most
 ``window_buckets`` of them, so the window reaches back between one bucket less and its full length. Buckets are

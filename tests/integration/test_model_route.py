@@ -7,18 +7,22 @@ import gzip
 import json
 import socket
 import ssl
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agents.model import open_model
+from agents.contract import Chunk
+from agents.errors import CallFailed
+from agents.model import model_ref, open_model
 from agents.wire import verified_tls
-from configs.kernel import Failure, FailureKind, Usage
+from configs.errors import ConfigError
+from configs.kernel import Failure, FailureKind, Message, Sampling, Usage
 from configs.settings import HttpSettings, ModelSettings, ProviderSettings, Settings, ShieldSettings
 from tests.support.provider import RESET, Play, ScriptedProvider, closed_port, finish, token, tokens
-from tests.support.routes import KEY, listen, route_to
+from tests.support.routes import KEY, KEY_NAME, LATER, listen, route_to, settings_for
 
 QUICK = ShieldSettings(connect_s=0.05, first_token_s=0.05, idle_s=0.05)
 # Made for this file, for 127.0.0.1, trusted by nobody: the standard library cannot make one at run time.
@@ -205,6 +209,23 @@ async def test_a_break_after_the_finish_marker_is_forgiven(provider: ScriptedPro
     await model.aclose()
 
 
+def test_the_identity_of_a_route_names_the_key_and_never_is_it() -> None:
+    """Provider, model and the variable of the credential make the breaker's subject (brk.everywhere)."""
+    settings = settings_for("https://host/v1")
+    assert model_ref("m", settings).subject == f"model:p/a#{KEY_NAME}"
+    assert route_to("https://host/v1").ref == model_ref("m", settings)
+    without = Settings(
+        providers={"p": ProviderSettings(base_url="https://host/v1")}, models={"m": settings.models["m"]}
+    )
+    assert model_ref("m", without).subject == "model:p/a#none"
+
+
+def test_a_model_that_is_not_configured_is_named() -> None:
+    """A wiring error of the operator, found before any call."""
+    with pytest.raises(ConfigError, match="nobody"):
+        model_ref("nobody", settings_for("https://host/v1"))
+
+
 async def test_a_refused_connection_says_so() -> None:
     """Nothing listens on the port (fault 19)."""
     failure = await _failure(f"http://127.0.0.1:{closed_port()}/v1")
@@ -325,6 +346,47 @@ async def test_several_first_calls_build_one_client(provider: ScriptedProvider) 
     assert (await listen(model)).text == "ok"
     assert model._client is client
     await model.aclose()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_closing_a_route_under_a_call_is_no_failure_of_the_provider(
+    provider: ScriptedProvider, begun: bool
+) -> None:
+    """Our own shutdown: cancelled, neutral for the breaker, and what was produced is told."""
+    hold = asyncio.Event()
+    provider.script(Play(stream=[*tokens("one"), hold]) if begun else Play(gate=hold))
+    model = route_to(provider.url)
+    stream = model.stream((Message("user", "q"),), Sampling(max_tokens=9), LATER)
+    if begun:
+        assert (await anext(stream)).text == "one"
+    else:
+        await model.warm()
+    rest = asyncio.create_task(_drained(stream))
+    await provider.wait_requests(1)
+    await model.aclose()
+    failure = await rest
+    assert (failure.kind, failure.code, failure.produced_text) == (FailureKind.CANCELLED, "route_closed", begun)
+
+
+async def test_a_route_closed_before_its_call_is_sent_does_not_raise_raw(provider: ScriptedProvider) -> None:
+    """The HTTP client's own error for it is translated like any other."""
+    model = route_to(provider.url)
+    await model.warm()
+    await model._client.aclose()
+    failure = (await listen(model)).failure
+    assert failure is not None
+    assert provider.connections == 0
+
+
+async def _drained(stream: AsyncGenerator[Chunk]) -> Failure:
+    with pytest.raises(CallFailed) as caught:
+        await _read_all(stream)
+    return caught.value.failure
+
+
+async def _read_all(stream: AsyncGenerator[Chunk]) -> None:
+    async for _ in stream:
+        pass
 
 
 async def _failure(url: str) -> Failure:

@@ -1,4 +1,4 @@
-"""A second breaker, written from resilience.md §1 alone, to hold the real one against (B12).
+"""A second breaker, written from docs/rules.md alone, to hold the real one against (B12).
 
 It keeps the whole history of a CLOSED period and judges it anew after every outcome, where the real one keeps
 sums. Slow, unbounded, obvious. Imports nothing from ``engine.resilience``.

@@ -1,5 +1,5 @@
 """One breaker in a small world of callers: every step goes to the real store and to the reference, then both are
-compared and the invariants of resilience.md §1 are checked. Driven by Hypothesis and by seeded random walks.
+compared and the invariants of docs/rules.md are checked. Driven by Hypothesis and by seeded random walks.
 """
 
 from __future__ import annotations

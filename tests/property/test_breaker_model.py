@@ -1,4 +1,4 @@
-"""The breaker against an independent model, and planted faults that the comparison must find (resilience.md §5).
+"""The breaker against an independent model, and planted faults that the comparison must find.
 
 Laws checked after every step: B1, B2, B3, B5, B8, B13 and B14 by name; B4, B6, B7, B9, B10, B12 and B16 through
 equality with the model. An invariant that catches no planted fault is no invariant, so the faults stay here.
@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerState, Permit
+from engine.contract import BreakerState, Permit, Refusal
 from engine.resilience import breaker
-from engine.resilience.record import NOTHING_SEEN, Lease, Record, Report
+from engine.resilience.record import NOTHING_SEEN, Effect, Lease, Record, Report
 from tests.property.breaker_world import FORCED, OUTCOMES, RULES, TWO_PROBES, World, walk
 
 PICKS = st.integers(0, 15)
@@ -225,6 +225,18 @@ def nonatomic_report(record: Record, *rest: object) -> object:
     return REAL_REPORT(record, *rest)
 
 
+def refuse_all_acquire(record: Record, rules: BreakerSettings, subject: str, call_id: str, now_s: float) -> object:
+    """The safest breaker of all: nobody is ever let in."""
+    state, generation = record.state, record.generation
+    refusal = Refusal(subject=subject, state=state, generation=generation, retry_after_s=None, reason="no")
+    return breaker.expire(record, now_s), refusal
+
+
+def deaf_report(record: Record, *rest: object) -> object:
+    """A breaker that never opens, since it hears nothing."""
+    return record, Effect.COUNTED
+
+
 PLANTED: dict[str, tuple[str, Callable[..., object]]] = {
     "no_lease": ("acquire", no_lease_acquire),
     "no_gen": ("report", no_gen_report),
@@ -235,6 +247,8 @@ PLANTED: dict[str, tuple[str, Callable[..., object]]] = {
     "cancel_leak": ("report", cancel_leak_report),
     "late_lease": ("report", late_lease_report),
     "skew": ("acquire", skew_acquire),
+    "refuse_all": ("acquire", refuse_all_acquire),
+    "deaf": ("report", deaf_report),
     "any_probe": ("acquire", any_probe_acquire),
 }
 

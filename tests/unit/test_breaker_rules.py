@@ -1,4 +1,4 @@
-"""Single rules of the pure breaker, with literal numbers from resilience.md §1 and the default settings."""
+"""Single rules of the pure breaker, with literal numbers from docs/rules.md and the default settings."""
 
 from __future__ import annotations
 
@@ -251,6 +251,16 @@ def test_a_failure_that_names_a_longer_time_gets_it(asked: float | None, expecte
 def test_a_throttle_parks_for_what_was_asked(asked: float | None, sample: float, expected: float) -> None:
     """Fault 12 and 13: at least the Retry-After, a little more by jitter, clamped to [0, 300] s."""
     assert park_for_s(RULES, Outcome.THROTTLE, asked, sample) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sample", "expected"),
+    [(None, 0.0, 240.0), (None, 1.0, 360.0), (280.0, 0.0, 280.0), (1e9, 0.0, 300.0), (math.nan, 0.5, 300.0)],
+)
+def test_a_key_without_rights_is_tried_again_slowly(asked: float | None, sample: float, expected: float) -> None:
+    """Every 300 s ±20 %, or later when told so, within the clamp."""
+    for outcome in (Outcome.QUOTA, Outcome.AUTH, Outcome.MISSING):
+        assert park_for_s(RULES, outcome, asked, sample) == pytest.approx(expected)
 
 
 @pytest.mark.req("brk.classify")

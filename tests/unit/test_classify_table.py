@@ -1,4 +1,4 @@
-"""``classify`` and its predicates, as literal tables (resilience.md §1 "Error classes", faults.md rows 1-43)."""
+"""``classify`` and its predicates, as literal tables (docs/rules.md, faults 1-43)."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ TABLE: dict[Outcome, tuple[bool, bool, bool, bool, bool]] = {
 @pytest.mark.req("brk.classify")
 @pytest.mark.parametrize("outcome", Outcome)
 def test_an_outcome_has_the_consequences_of_the_table(outcome: Outcome) -> None:
-    """Breaker, retry and fallback columns of resilience.md §1."""
+    """Breaker, retry and fallback columns of the table."""
     found = (
         counts(outcome),
         parks(outcome),

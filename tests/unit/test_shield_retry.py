@@ -66,7 +66,7 @@ async def test_nothing_is_tried_again_after_text_was_shown() -> None:
     ids=lambda value: f"{value.failure.kind}-{value.failure.status}" if hasattr(value, "failure") else "",
 )
 async def test_only_what_another_try_may_cure_is_tried_again(error: BaseException, opened: int) -> None:
-    """Retry column of resilience.md §1, with two retries allowed."""
+    """Which outcomes are retried, with two retries allowed."""
     lab = Lab(NEVER_OPENS, retries=2)
     lab.upstream.play(error)
     with pytest.raises(LeafCallFailed):
