@@ -172,6 +172,7 @@ STREAMS = [
     Case(row="33-endless", play=Play(stream=repeat(token("word "))), kind=Kind.OVERSIZE, produced=True),
     Case(row="33-one-event", play=Play(stream=[token("x" * 3_000)]), kind=Kind.OVERSIZE),
     Case(row="33-no-line-end", play=Play(stream=["data: " + "x" * 3_000]), kind=Kind.OVERSIZE),
+    Case(row="33-no-line-end-ever", play=Play(stream=["data: ", *["x" * 500] * 10]), kind=Kind.OVERSIZE),
     Case(row="33-comments", play=Play(stream=([": ping\n\n"] * 3_000)), kind=Kind.OVERSIZE),
     Case(row="34-bomb", play=Play(body=gzip.compress(b"\n" * 5_000_000), headers={
         "content-type": "text/event-stream", "content-encoding": "gzip"}), kind=Kind.OVERSIZE),

@@ -96,6 +96,7 @@ async def test_a_redirect_is_not_followed(provider: ScriptedProvider, status: in
         await model.aclose()
 
 
+@pytest.mark.req("serve.providers")
 @pytest.mark.parametrize(
     ("field", "sent"),
     [(None, "max_tokens"), ("max_tokens", "max_tokens"), ("max_completion_tokens", "max_completion_tokens")],
@@ -143,6 +144,7 @@ async def test_a_plain_connection_is_used_once(provider: ScriptedProvider) -> No
     await model.aclose()
 
 
+@pytest.mark.req("serve.providers")
 async def test_a_server_that_ignores_stream_options_is_answered_with_an_estimate(
     provider: ScriptedProvider,
 ) -> None:

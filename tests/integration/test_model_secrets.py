@@ -44,6 +44,7 @@ PLAYS = {
 }
 
 
+@pytest.mark.req("obs.privacy")
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("name", PLAYS)
 async def test_a_failure_shows_neither_key_nor_prompt_nor_body(
@@ -73,6 +74,7 @@ async def test_a_failure_keeps_no_reference_to_the_request(provider: ScriptedPro
     await model.aclose()
 
 
+@pytest.mark.req("obs.privacy")
 async def test_a_success_logs_neither_key_nor_prompt(
     provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,6 +102,7 @@ class Listener(AsyncCallbackHandler):
         self.heard.append("model")
 
 
+@pytest.mark.req("obs.privacy")
 async def test_no_tracer_sees_a_prompt_even_when_the_environment_asks(
     provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
