@@ -4,7 +4,7 @@ Needs PyTorch, so it runs in an environment of its own (the ``train`` extra), no
 
     python benchmarks/make_reference_vectors.py PATH_OR_HUB_ID_OF_ALL_MINILM_L6_V2
 
-The vectors in the repository come from torch 2.13.0 and sentence-transformers 6.2.0 in float32, one text at a time,
+The vectors in the repository come from torch 2.13.0 and sentence-transformers 6.2.0, float32, a text at a time,
 with weights of SHA-256 53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db.
 """
 

@@ -252,6 +252,6 @@ def _pipeline(router: Once[Router], legs: Legs) -> Once[Pipeline]:
 def _import_graph() -> Callable[[Router, Legs, DenyingLedger, Estimate], Pipeline]:
     # Late and in a thread: LangGraph takes 2 s to import, an exact hit never needs it, and the loop keeps
     # answering others meanwhile.
-    from engine.pipeline import build_graph  # noqa: PLC0415
+    from engine.pipeline import build_graph  # noqa: PLC0415 - as above
 
     return build_graph

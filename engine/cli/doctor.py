@@ -33,6 +33,7 @@ def doctor(
         print_json({"checks": [asdict(c) for c in checks], "backends": [asdict(b) for b in backends]})
     else:
         out().print(_checks_table(checks))
+        out().print()
         out().print(_backends_table(backends))
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)
