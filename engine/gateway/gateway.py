@@ -1,7 +1,7 @@
 """The first and last thing every request meets: limits, then the exact cache; afterwards, the cache write.
 
 One plain async component with two callers: ``Engine.execute`` (so that a hit never pays for a graph) and the
-served graph's first node. It knows the cache as a Protocol only, and survives its absence: a miss, declared degraded.
+served graph's first node. It knows the cache as a Protocol only; without one every request is a declared miss.
 """
 
 from __future__ import annotations
