@@ -27,8 +27,8 @@ SHARED, EXCLUSIVE, NO_WAIT = 1, 2, 4  # LOCK_SH, LOCK_EX, LOCK_NB of flock(2), t
 
 
 def open_lock(path: Path) -> FileIO:
-    """Open a lock file, made when missing, readable by its owner only and never inherited by accident."""
-    return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+")
+    """Open a lock file, made when missing, readable by its owner only and inherited only on purpose (PEP 446)."""
+    return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+")
 
 
 def try_exclusive(file: FileIO) -> bool:
@@ -49,7 +49,7 @@ def take_exclusive(file: FileIO) -> None:
 def is_held(path: Path) -> bool:
     """Whether someone holds the lock exclusively. Makes nothing; a file that does not exist is not held."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     with FileIO(fd) as file:

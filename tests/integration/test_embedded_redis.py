@@ -13,10 +13,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
 
-from memory.embedded.attach import attach
+from configs.settings import EmbeddedSettings
+from memory.embedded.attach import Attachment, attach
+from memory.embedded.folder import Home, make_home, write_private
+from memory.embedded.locks import is_held, open_lock, try_exclusive
 from memory.embedded.redis_server import redis_cache, redis_state
 from memory.embedded.status import status
-from memory.embedded.values import BackendStatus, Progress
+from memory.embedded.values import BackendStatus, Progress, Running
 from tests.support.embedded import (
     SETTINGS,
     alive,
@@ -33,6 +36,17 @@ from tests.support.embedded import (
     users,
 )
 
+RUNNING = Running(
+    state="ready",
+    address="unix:///somewhere",
+    secret="5ec4e7",
+    version="8.2.3",
+    minder_pid=11,
+    pid=12,
+    host="here",
+    started_at_s=1.5,
+    restarts=0,
+)
 STATE, CACHE = redis_state(), redis_cache(16)
 ODD_NAMES = {
     "spaces and quotes": 'it\'s "my" data \\ folder',
@@ -97,6 +111,41 @@ async def test_leaving_first_does_not_wait_for_the_others(tmp_path: Path) -> Non
     await second.leave()
     await second.leave()
     assert (await seen(tmp_path, "redis.state")).state == "stopped"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """The folder of ``redis.state``, made beforehand."""
+    return make_home(tmp_path, "redis.state")
+
+
+async def test_leaving_waits_for_a_minder_that_stops_already(home: Home) -> None:
+    """Two users leave at once: the one that was not last waits as well, until the minder is gone."""
+    with open_lock(home.minder_lock) as minder, open_lock(home.users_lock) as stopping:
+        assert try_exclusive(minder)
+        assert try_exclusive(stopping)
+        leaving = asyncio.create_task(attachment_of(home, SETTINGS).leave())
+        done, _ = await asyncio.wait((leaving,), timeout=0.1)
+        assert not done
+        minder.close()
+        async with asyncio.timeout(2):
+            await leaving
+
+
+async def test_leaving_does_not_wait_for_a_server_that_someone_else_took_over(home: Home) -> None:
+    """Last for a moment only: a server that is still announced is wanted, whoever it was that came."""
+    patient = SETTINGS.model_copy(update={"stop_s": 60.0})
+    await asyncio.to_thread(write_private, home.ready, RUNNING.to_json())
+    with open_lock(home.minder_lock) as minder:
+        assert try_exclusive(minder)
+        async with asyncio.timeout(5):
+            await attachment_of(home, patient).leave()
+        assert await asyncio.to_thread(is_held, home.minder_lock)
+
+
+def attachment_of(home: Home, settings: EmbeddedSettings) -> Attachment:
+    """An attachment of a user whose lock is its only trace."""
+    return Attachment("redis.state", home, RUNNING, open_lock(home.users_lock), settings)
 
 
 async def test_both_roles_keep_their_data_over_a_clean_stop(tmp_path: Path) -> None:
@@ -223,6 +272,12 @@ async def test_provider_keys_do_not_reach_the_servers(tmp_path: Path, monkeypatc
     async with await attach(STATE, tmp_path, SETTINGS):
         for pid in await pids(tmp_path, "redis.state"):
             assert "canary-7f3a" not in environment_of(pid)
+
+
+async def test_a_key_press_in_the_terminal_does_not_reach_them(tmp_path: Path) -> None:
+    """Ctrl-C goes to the terminal's session; minder and server live in one of their own."""
+    async with await attach(STATE, tmp_path, SETTINGS):
+        assert os.getsid(0) not in {os.getsid(pid) for pid in await pids(tmp_path, "redis.state")}
 
 
 async def test_people_see_in_the_process_list_what_runs_where(tmp_path: Path) -> None:

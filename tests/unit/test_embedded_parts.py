@@ -17,7 +17,7 @@ from memory.embedded.folder import Home, home_of, log_tail, make_home, read_read
 from memory.embedded.local_model import WEIGHTS_BYTES, WEIGHTS_FILE, verify_weights
 from memory.embedded.locks import is_held, open_lock, try_exclusive, try_shared
 from memory.embedded.redis_server import configuration, quoted, redis_cache, redis_state
-from memory.embedded.socket_path import SOCKET_PATH_MAX, place_socket
+from memory.embedded.socket_path import place_socket
 from memory.embedded.status import status
 from memory.embedded.values import BackendStatus, Place, Plan, Running
 from memory.errors import BackendFileError
@@ -158,7 +158,7 @@ def test_a_lock_is_not_inherited_by_other_programs(home: Home) -> None:
 
 def test_a_socket_goes_into_its_folder_while_the_path_fits(tmp_path: Path) -> None:
     """The limit itself still fits, one byte more does not."""
-    room = SOCKET_PATH_MAX - len(os.fsencode(tmp_path)) - len("/embedded//socket")
+    room = 107 - len(os.fsencode(tmp_path)) - len("/embedded//socket")
     exact, over = make_home(tmp_path, "n" * room), make_home(tmp_path, "n" * (room + 1))
     assert place_socket(exact) == exact.socket
     assert not exact.socket.exists()
@@ -173,23 +173,33 @@ def test_a_file_system_without_sockets_sends_the_socket_elsewhere(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shared folders of virtual machines hold files and no sockets."""
-    monkeypatch.setattr(socket_path, "_can_bind", lambda path: False)
+    real = socket_path._can_bind
+    monkeypatch.setattr(socket_path, "_can_bind", lambda path: path != home.socket and real(path))
     elsewhere = place_socket(home)
     assert elsewhere.parent.stat().st_mode & 0o777 == 0o700
     remove_leftovers(home)
     assert not elsewhere.parent.exists()
 
 
-@pytest.mark.parametrize("name", ["switchgear-kept", "something-else"])
-def test_cleaning_up_removes_only_what_a_start_made(home: Home, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("folder", "file"), [("switchgear-kept", "theirs"), ("something-else", "socket")])
+def test_cleaning_up_removes_only_what_a_start_made(home: Home, tmp_path: Path, folder: str, file: str) -> None:
     """A planted link cannot make us delete someone's files."""
-    target = tmp_path / name
+    target = tmp_path / folder
     target.mkdir()
-    (target / "theirs").touch()
+    (target / file).touch()
     home.socket.symlink_to(target)
     remove_leftovers(home)
-    assert (target / "theirs").exists()
+    assert (target / file).exists()
     assert not home.socket.is_symlink()
+
+
+def test_no_folder_for_a_socket_leaves_none_behind(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing can be bound anywhere, the trial folders are removed and the reason is said."""
+    made: list[Path] = []
+    monkeypatch.setattr(socket_path, "_can_bind", lambda path: made.append(path.parent) or False)
+    with pytest.raises(OSError, match="short enough"):
+        place_socket(home)
+    assert [folder.exists() for folder in made] == [True, False, False]
 
 
 def test_the_end_of_a_log_is_short_plain_and_without_the_secret(home: Home) -> None:
@@ -284,13 +294,14 @@ def test_weights_that_were_never_installed_are_asked_for_by_name(tmp_path: Path)
 
 
 def test_a_verdict_does_not_outlive_a_change_of_the_file(tmp_path: Path) -> None:
-    """Touched, moved or resized weights are looked at again."""
+    """Weights that were touched are read again, also when their place and size are the same."""
     weights = tmp_path / WEIGHTS_FILE
     weights.symlink_to(_real_weights())
     verify_weights(weights, tmp_path)
     weights.unlink()
-    weights.write_bytes(b"GGUF")
-    with pytest.raises(BackendFileError, match="4 bytes"):
+    with weights.open("wb") as file:
+        file.truncate(WEIGHTS_BYTES)
+    with pytest.raises(BackendFileError, match="SHA-256"):
         verify_weights(weights, tmp_path)
 
 
