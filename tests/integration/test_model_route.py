@@ -7,6 +7,7 @@ import gzip
 import json
 import socket
 import ssl
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from pathlib import Path
@@ -347,6 +348,23 @@ async def test_several_first_calls_build_one_client(provider: ScriptedProvider) 
     client = model._client
     assert (await listen(model)).text == "ok"
     assert model._client is client
+    await model.aclose()
+
+
+async def test_the_socket_goes_without_waiting_for_the_garbage_collector(provider: ScriptedProvider) -> None:
+    """With every collected generator kept from cleaning up, closing the answer still ends the connection."""
+    provider.script(stream=[*tokens("one"), asyncio.Event()])
+    model = route_to(provider.url)
+    stream = model.stream((Message("user", "q"),), Sampling(max_tokens=9), LATER)
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(finalizer=lambda _: None)
+    try:
+        assert (await anext(stream)).text == "one"
+        await stream.aclose()
+        await provider.requests[0].wait_disconnected(within_s=1)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    assert not provider.requests[0].answered.is_set()
     await model.aclose()
 
 

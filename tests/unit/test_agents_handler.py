@@ -331,6 +331,16 @@ async def test_an_answer_that_is_no_text_is_a_failure(answer: object) -> None:
     assert type(answer).__name__ in str(error.__cause__)
 
 
+async def test_usage_of_a_message_counts_without_its_details() -> None:
+    """A model that reports two numbers and nothing more."""
+    usage = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
+
+    async def answers(prompt: str) -> AIMessage:
+        return AIMessage("x", usage_metadata=usage)
+
+    assert (await chunks_of(answers))[-1].usage == Usage(input_tokens=5, output_tokens=2)
+
+
 async def test_usage_in_chunks_is_added_up() -> None:
     """A handler that knows what it used can say so."""
 
