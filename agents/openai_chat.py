@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
@@ -104,11 +105,14 @@ class OpenAIClient:
             **self._options(sampling, call_id),
         )
         produced = False
+        # Whether a call is traced is decided in its first step. Across a yield the context would leak.
+        context: AbstractContextManager[None] = tracing_context(enabled=False)
         try:
             while True:
-                part = await self._next(upstream, produced)
+                part = await self._next(upstream, context, produced)
                 if part is None:
                     return
+                context = nullcontext()
                 produced = produced or bool(part.text)
                 yield part
         finally:
@@ -121,10 +125,11 @@ class OpenAIClient:
         """Close every connection."""
         await self._http.aclose()
 
-    async def _next(self, upstream: AsyncIterator[BaseMessage], produced: bool) -> Part | None:
+    async def _next(
+        self, upstream: AsyncIterator[BaseMessage], context: AbstractContextManager[None], produced: bool
+    ) -> Part | None:
         try:
-            # Set around one step only: across a yield it would leak into the consumer.
-            with tracing_context(enabled=False):
+            with context:
                 message = await anext(upstream, None)
         except CallFailed as exc:  # from the transport, passed through the SDK
             failure = replace(exc.failure, produced_text=produced)
