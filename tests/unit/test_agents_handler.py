@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
@@ -406,10 +405,15 @@ def test_what_cannot_be_asked_is_refused_with_what_would_work(handler: Any, hint
     assert hint in caught.value.hint
 
 
+def test_the_capability_is_the_one_it_was_registered_with() -> None:
+    """The router reads it."""
+    capability = AgentCapability(name="own", description="mine", keywords=("x",))
+    assert HandlerAgent(capability, echo).capability is capability
+
+
 async def test_the_model_it_is_offered_is_not_used() -> None:
     """A handler brings its own."""
     model = ScriptedModel()
     async with aclosing(agent(echo).run(TASK, model)) as chunks:
         assert text([chunk async for chunk in chunks]) == "you said question"
     assert model.calls == []
-    gc.collect()
