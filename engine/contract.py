@@ -113,6 +113,7 @@ class CachedAnswer:
     usage: Usage
     stored_at_s: float
     """Unix time; for people, never for a decision (the store's TTL decides)."""
+    truncated: bool = False
 
 
 class AnswerCache(Protocol):

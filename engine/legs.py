@@ -35,6 +35,7 @@ class _Draft:
     pieces: list[str] = field(default_factory=list[str])
     usage: Usage = field(default_factory=Usage)
     shown: bool = False
+    finish_reason: str | None = None
 
     @property
     def text(self) -> str:
@@ -86,6 +87,7 @@ class Legs:
             cost=self._cost(leg, draft.usage),
             tries=called.tries,
             breaker=called.breaker.value,
+            finish_reason=draft.finish_reason,
             error=None if failure is None else failure.detail,
             retry_after_s=None if failure is None else failure.retry_after_s,
         )
@@ -114,6 +116,8 @@ class Legs:
             async for chunk in chunks:
                 if chunk.usage is not None:
                     draft.usage += chunk.usage
+                if chunk.finish_reason is not None:
+                    draft.finish_reason = chunk.finish_reason
                 if chunk.text:
                     draft.pieces.append(chunk.text)
                     if show is not None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # LangGraph costs 2 s to import, and an exact hit never needs
 
 Emit = Callable[[Event], None]
 WORDS = re.compile(r"\s*\S+\s*")
+CUT = "length"
 GRACE_S = 0.5
 """The legs keep the deadline themselves; this much later the whole run is cut."""
 STEPS_MAX = 64
@@ -132,6 +133,7 @@ def _conclude(state: RunState, admitted: Admitted, trace_id: str, started_s: flo
         trace_id=trace_id,
         model=last.model,
         degraded=degraded,
+        truncated=last.finish_reason == CUT,
     )
 
 
@@ -142,6 +144,7 @@ def _to_cache(answer: Answer) -> CachedAnswer:
         model=answer.model,
         usage=answer.usage,
         stored_at_s=time.time(),
+        truncated=answer.truncated,
     )
 
 
@@ -161,4 +164,5 @@ def _from_cache(hit: CachedAnswer, request: Request, emit: Emit | None, trace_id
         request_id=request.id,
         trace_id=trace_id,
         model=hit.model,
+        truncated=hit.truncated,
     )

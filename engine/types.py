@@ -83,6 +83,8 @@ class Attempt:
     cost: Money = Money()
     tries: int = 0
     breaker: str = "closed"
+    finish_reason: str | None = None
+    """Why the model stopped, in OpenAI's words: ``stop``, ``length``, …"""
     error: str | None = None
     retry_after_s: float | None = None
 
@@ -103,6 +105,8 @@ class Answer:
     model: str | None = None
     thread_id: str | None = None
     degraded: tuple[str, ...] = ()
+    truncated: bool = False
+    """The text ends where ``max_tokens`` cut it, not where the model would have."""
 
     @property
     def cost_usd(self) -> float:

@@ -36,8 +36,9 @@ def summary(answer: Answer) -> str:
             f"[cyan]{decision.agent}[/] · confidence {decision.confidence:.2f} · {answer.model or 'own handler'}"
         )
         spent = f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens"
+    cut = " · [yellow]cut at max_tokens[/]" if answer.truncated else ""
     flags = f" · [yellow]degraded: {', '.join(answer.degraded)}[/]" if answer.degraded else ""
-    return f"[dim]└[/] {where} · {spent} · ${answer.cost_usd:.6f} · {answer.latency_ms:,.1f} ms{flags}"
+    return f"[dim]└[/] {where} · {spent} · ${answer.cost_usd:.6f} · {answer.latency_ms:,.1f} ms{cut}{flags}"
 
 
 def explanation(answer: Answer) -> RenderableType:

@@ -20,8 +20,9 @@ def open_for_s(rules: BreakerSettings, opens_in_a_row: int, retry_after_s: float
     base = min(rules.open_s_max, rules.open_s * 2.0 ** min(opens_in_a_row - 1, DOUBLINGS_MAX))
     lowest = base * (1.0 - rules.jitter)
     highest = min(rules.open_s_max, base * (1.0 + rules.jitter))
+    drawn = lowest + (highest - lowest) * sample
     asked = _readable(retry_after_s)
-    return max(lowest + (highest - lowest) * sample, 0.0 if asked is None else min(asked, rules.park_s_max))
+    return drawn if asked is None else max(drawn, min(asked, rules.park_s_max))
 
 
 def park_for_s(rules: BreakerSettings, outcome: Outcome, retry_after_s: float | None, sample: float) -> float:

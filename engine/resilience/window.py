@@ -57,8 +57,6 @@ def add(window: Window, rules: BreakerSettings, now_s: float, *, successes: int,
 def trips(window: Window, rules: BreakerSettings) -> str | None:
     """Why the rate rule opens now, or ``None``. To be asked right after ``add``."""
     failures = sum(b.failures for b in window)
-    if not failures:
-        return None
     calls = failures + sum(b.successes for b in window)
     if calls < rules.rate_min_calls or failures / calls < rules.failure_rate:
         return None

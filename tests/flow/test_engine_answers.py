@@ -85,6 +85,20 @@ async def test_changed_prompts_or_chains_never_read_old_answers(tmp_path: Path):
             assert (await engine.execute(PYTHON_QUESTION)).source == "exact_cache"
 
 
+@pytest.mark.req("serve.python")
+async def test_an_answer_cut_by_the_token_limit_says_so_also_from_the_cache(tmp_path: Path):
+    """Nobody takes half a text for a whole one; one that ended by itself is not marked."""
+    async with ScriptedProvider() as provider:
+        provider.script(Play(reply="and so", finish_reason="length"), Play(reply="and so on."))
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
+            cut = await engine.execute("Tell me more")
+            again = await engine.execute("Tell me more")
+            whole = await engine.execute("Tell me all of it")
+    assert (cut.truncated, cut.attempts[0].finish_reason) == (True, "length")
+    assert (again.source, again.truncated) == ("exact_cache", True)
+    assert (whole.truncated, whole.attempts[0].finish_reason) == (False, "stop")
+
+
 @pytest.mark.req("run.batch")
 async def test_a_batch_keeps_order_bounds_its_width_and_leaves_failures_in_place(tmp_path: Path):
     """Three at a time, in the order given, with the error of the one that fails where its answer would be."""
