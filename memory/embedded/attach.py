@@ -159,6 +159,8 @@ def _running(attempt: Attempt, home: Home) -> Running:
 
 
 def _answers(attempt: Attempt, running: Running) -> bool:
+    if running.state != "ready":  # it may answer already, but its minder has not examined it yet
+        return False
     health = ask(attempt.spec.probe, running.address, running.secret, attempt.settings.probe_s)
     return health is not None and health.ok
 

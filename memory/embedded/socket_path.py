@@ -14,8 +14,8 @@ def place_socket(home: Home) -> Path:
     """Choose where the server listens: in its folder, else in a fresh private folder under the temporary one.
 
     The second is for paths over the platform's limit (unix(7): 107 bytes on Linux), paths that a URL cannot carry,
-    and file systems without sockets (shared folders of virtual machines). ``mkdtemp`` makes a name nobody can guess
-    or take first; the link left in the backend's folder lets the next start clean up after a ``kill -9``. Raises
+    and file systems without sockets (shared folders of virtual machines). ``mkdtemp`` makes a name that nobody can
+    guess or take first; the link in the backend's folder lets the next start clean up after a ``kill -9``. Raises
     ``OSError``.
     """
     if str(home.socket).isprintable() and _can_bind(home.socket):

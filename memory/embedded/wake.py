@@ -12,6 +12,8 @@ from types import FrameType
 from memory.embedded.locks import take_exclusive
 
 NO_USERS = b"\0"
+ORDERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""To stop the server and go, whoever still uses it."""
 
 
 class Dismissed(Exception):
@@ -25,10 +27,8 @@ class Wake:
         self._inbox, self._outbox = os.pipe()
         os.set_blocking(self._outbox, False)
         signal.set_wakeup_fd(self._outbox, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
+        for number in (signal.SIGCHLD, *ORDERS):
             signal.signal(number, _noted)
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         self._dismissed = False
         threading.Thread(target=self._await_last_user, args=(users,), daemon=True).start()
 
@@ -40,7 +40,7 @@ class Wake:
         """Until something happens, at most ``seconds``. Raises ``Dismissed``, and again on every later call."""
         if not self._dismissed and select.select([self._inbox], [], [], seconds)[0]:
             news = os.read(self._inbox, 4_096)
-            self._dismissed = NO_USERS in news or signal.SIGTERM in news
+            self._dismissed = NO_USERS in news or any(order in news for order in ORDERS)
         if self._dismissed:
             raise Dismissed
 

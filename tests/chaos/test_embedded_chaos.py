@@ -110,14 +110,18 @@ async def test_minder_and_server_killed_together_lose_nothing_acknowledged(tmp_p
         assert await client.dbsize() == 100
 
 
-async def test_a_minder_that_is_told_to_stop_stops_its_server_cleanly(tmp_path: Path) -> None:
-    """SIGTERM to the minder, as at shutdown of the machine: data is synced and users can return."""
+@pytest.mark.parametrize("order", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_a_minder_that_is_told_to_stop_stops_its_server_cleanly(
+    tmp_path: Path, order: signal.Signals
+) -> None:
+    """A signal to the minder, as at shutdown of the machine: data is synced and users can return."""
     async with await attach(STATE, tmp_path, SETTINGS) as attachment, client_of(attachment) as client:
         await client.set("key", "value")
         minder, server = await pids(tmp_path, "redis.state")
-        os.kill(minder, signal.SIGTERM)
+        os.kill(minder, order)
         assert gone(minder)
         assert gone(server, 0)
+        assert not (tmp_path / "embedded" / "redis.state" / "ready.json").exists()
         async with await attach(STATE, tmp_path, SETTINGS):
             assert await client.get("key") == b"value"
 

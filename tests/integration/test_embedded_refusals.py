@@ -222,6 +222,21 @@ async def test_a_folder_that_another_machine_uses_is_refused_at_once(tmp_path: P
             await attach(STATE, tmp_path, SETTINGS)
 
 
+async def test_a_server_is_handed_out_only_once_its_minder_has_examined_it(tmp_path: Path) -> None:
+    """During a restart a server may answer before its version and password were checked."""
+    home = await asyncio.to_thread(folder.make_home, tmp_path / "restarting", "redis.state")
+    async with await attach(STATE, tmp_path / "well", SETTINGS):
+        well = folder.Home(tmp_path / "well" / "embedded" / "redis.state")
+        running = await asyncio.to_thread(folder.read_ready, well)
+        assert running is not None
+        restarting = replace(running, state="restarting", detail="the server was killed")
+        await asyncio.to_thread(folder.write_private, home.ready, restarting.to_json())
+        with open_lock(home.minder_lock) as lock:
+            assert try_exclusive(lock)
+            with pytest.raises(BackendUnavailable, match="being restarted: the server was killed"):
+                await attach(STATE, tmp_path / "restarting", HASTY)
+
+
 @pytest.mark.parametrize(
     ("held", "complaint"),
     [
