@@ -27,6 +27,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("SWITCHGEAR_CACHE__ENABLED", "Yes", ("cache", "enabled"), True),
         ("SWITCHGEAR_HOME", "/data", ("data_dir",), Path("/data")),
         ("SWITCHGEAR_DATA_DIR", "/data", ("data_dir",), Path("/data")),
+        ("SWITCHGEAR_HOME", "~/data", ("data_dir",), Path("~/data").expanduser()),
         (
             "SWITCHGEAR_ROUTING__FALLBACK_AGENTS",
             "[sql, general]",
@@ -124,6 +125,12 @@ def test_dotenv_is_read_below_the_environment(monkeypatch: pytest.MonkeyPatch) -
     environ = read_environment()
     names = ("OPENAI_API_KEY", "SWITCHGEAR_CACHE__TTL_S", "GROQ_API_KEY", "EMPTY")
     assert [environ[name] for name in names] == ["from file", "77", "process", ""]
+
+
+def test_the_mark_that_some_editors_put_first_is_not_part_of_a_name() -> None:
+    """A byte order mark would turn the first key into one that nobody asks for."""
+    Path(".env").write_bytes(b"\xef\xbb\xbfFIRST=1\n")
+    assert read_environment()["FIRST"] == "1"
 
 
 def test_dotenv_of_another_folder_is_not_read(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_a_profile_may_not_redefine_a_shipped_agent(shipped: Path) -> None:
         load.load_settings("budget", environ={})
 
 
+def test_a_profile_without_the_default_role_is_refused(shipped: Path) -> None:
+    """Agents that name no role would have no model."""
+    (shipped / "profiles" / "local.yaml").write_text(
+        "roles: {general: [smollm2], code: [smollm2], research: [smollm2], data: [smollm2]}"
+    )
+    with pytest.raises(ConfigError, match=r"local\.yaml, line 1: roles: the role 'default' is required"):
+        load.load_settings(environ={})
+
+
 def test_a_missing_shipped_file_is_named(shipped: Path) -> None:
     """A broken installation says so instead of starting without tools."""
     (shipped / "tools.yaml").unlink()

@@ -130,6 +130,14 @@ def test_a_route_without_its_key_is_unusable_and_says_which_variable() -> None:
     assert set(reasons) == set(settings.models)
 
 
+def test_a_local_provider_with_a_key_variable_is_usable_without_the_key(tmp_path: Path) -> None:
+    """vLLM may be started with a key, and mostly is not."""
+    config = tmp_path / "c.yaml"
+    config.write_text("models: {own: {provider: vllm, model: org/own}, far: {provider: litellm, model: a/b}}")
+    reasons = usable_models(load_settings(config_file=config, environ={}), {})
+    assert (reasons["own"], reasons["far"]) == (None, "LITELLM_API_KEY is not set")
+
+
 def test_missing_keys_lists_only_what_the_profile_waits_for() -> None:
     """Doctor must not ask for keys of providers that no role uses."""
     balanced = load_settings("balanced", environ={})

@@ -63,6 +63,12 @@ def test_each_kind_of_token_has_its_price_and_fractions_round_up(usage: Usage, m
 
 
 @pytest.mark.req("cost.ledger")
+def test_a_price_is_the_number_that_was_written() -> None:
+    """Ten tokens at $0.10 per million are one micro-dollar; as a binary fraction they would be two."""
+    assert book(price=Price(input=0.1, output=0.1)).cost("x", Usage(input_tokens=10), now=TODAY) == Money(1)
+
+
+@pytest.mark.req("cost.ledger")
 def test_a_price_without_cache_prices_charges_cached_tokens_as_input() -> None:
     """A discount that nobody agreed is not given."""
     usage = Usage(input_tokens=1_000, cached_tokens=500, cache_write_tokens=500)
@@ -148,6 +154,23 @@ def test_a_long_prompt_costs_its_tier_for_every_token() -> None:
     prices = book("claude-haiku-5-5", "anthropic")
     assert prices.cost("x", Usage(input_tokens=100_000), now=TODAY) == Money(10_000)
     assert prices.cost("x", Usage(input_tokens=100_001), now=TODAY) == Money(50_001)
+    beside = Usage(input_tokens=100_000, cached_tokens=100_001)
+    assert prices.cost("x", beside, now=TODAY) == Money(50_000 + 5_001)
+
+
+@pytest.mark.req("cost.ledger")
+@pytest.mark.parametrize("given_in", [1, 32_000, 32_001, 128_000, 128_001, 256_000, 256_001, 900_000])
+def test_of_several_tiers_the_highest_that_is_reached_holds(given_in: int) -> None:
+    """An entry of the data with two steps, against its own calculator."""
+    theirs = calc_price(
+        Counts(input_tokens=given_in, output_tokens=10),
+        "qwen/qwen3.7-flash",
+        provider_id="openrouter",
+        genai_request_timestamp=TODAY,
+    ).total_price
+    ours = book("qwen/qwen3.7-flash", "openrouter")
+    usage = Usage(input_tokens=given_in, output_tokens=10)
+    assert ours.cost("x", usage, now=TODAY) == Money.from_usd(theirs)
 
 
 @pytest.mark.req("cost.ledger")
@@ -206,6 +229,18 @@ def test_no_possible_usage_costs_more_than_the_upper_bound(
     prices = PriceBook(SHIPPED)
     bound = prices.upper_bound(model_id, messages, Sampling(max_tokens=512), now=TODAY)
     assert prices.cost(model_id, usage, now=TODAY) <= bound
+
+
+@pytest.mark.req("cost.reserve")
+@pytest.mark.parametrize(
+    ("provider", "model"), [("openrouter", "perplexity/sonar-deep-research"), ("perplexity", "sonar")]
+)
+def test_the_bound_covers_prices_per_call_and_of_reasoning(provider: str, model: str) -> None:
+    """Everything the model may write can be reasoning, and the call itself may cost."""
+    prices = book(model, provider)
+    bound = prices.upper_bound("x", (Message("user", "hi"),), Sampling(max_tokens=1_000), now=TODAY)
+    worst = Usage(input_tokens=2, output_tokens=1_000, reasoning_tokens=1_000)
+    assert prices.cost("x", worst, now=TODAY) <= bound
 
 
 @pytest.mark.req("cost.reserve")
