@@ -113,12 +113,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         response = await self._inner.handle_async_request(outgoing)
         body = CappedBody(response, self._limits)
         if wire is not None:
-            wire.carries(body)
-        try:
-            body.check()
-        except CallFailed:
-            await body.aclose()
-            raise
+            wire.carries(body)  # before it can be refused, so that the call closes it in any case
+        body.check()
         headers = [
             (k, v) for k, v in response.headers.raw if k.lower() not in {b"content-encoding", b"content-length"}
         ]
