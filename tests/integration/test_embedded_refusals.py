@@ -141,7 +141,7 @@ async def test_a_server_that_never_answers_is_given_up_and_ended(tmp_path: Path,
     """A start has an end, and takes its process with it, even one that ignores SIGTERM."""
     plant_server(site, "import signal; signal.signal(15, signal.SIG_IGN); time.sleep(600)")
     with pytest.raises(BackendUnavailable, match=r"not ready after 0\.3 s"):
-        await attach(STATE, tmp_path, HASTY)
+        await attach(STATE, tmp_path, EmbeddedSettings(start_s=0.3, stop_s=1.0))
 
 
 async def test_a_file_in_the_way_of_the_folder_is_named(tmp_path: Path) -> None:
