@@ -25,7 +25,7 @@ from agents.prompted import PromptedAgent
 from agents.roster import Roster
 from configs.settings import AgentCapability, Settings
 from engine.cache.exact import RedisExactCache
-from engine.contract import AnswerCache, Estimate, Router
+from engine.contract import AnswerCache, Estimate, Ledger, Router
 from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
 from engine.gateway.gateway import Gateway
@@ -121,14 +121,19 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         stack.push_async_callback(shield.aclose)
         legs = Legs(roster, models, shield, PriceBook(settings), settings)
         router = _router(settings, roster, breakers, stack)
-        pipeline = _pipeline(router, legs)
+        ledger = DenyingLedger()
+        pipeline = _pipeline(router, legs, ledger)
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
         yield Parts(
             settings=settings,
             roster=roster,
             run=Run(
-                gateway=gateway, pipeline=pipeline.get, tracer=open_tracer(), may_keep=partial(_may_keep, roster)
+                gateway=gateway,
+                pipeline=pipeline.get,
+                tracer=open_tracer(),
+                may_keep=partial(_may_keep, roster),
+                ledger=ledger,
             ),
             breakers=breakers,
             cache_client=client,
@@ -239,17 +244,17 @@ def _agent_source(roster: Roster) -> AgentSource:
     return source
 
 
-def _pipeline(router: Once[Router], legs: Legs) -> Once[Pipeline]:
+def _pipeline(router: Once[Router], legs: Legs, ledger: Ledger) -> Once[Pipeline]:
     async def build() -> Pipeline:
         ready, build_graph, _ = await asyncio.gather(
             router.get(), asyncio.to_thread(_import_graph), asyncio.to_thread(import_openai_client)
         )
-        return build_graph(ready, legs, DenyingLedger(), legs.estimate)
+        return build_graph(ready, legs, ledger, legs.estimate)
 
     return Once(build)
 
 
-def _import_graph() -> Callable[[Router, Legs, DenyingLedger, Estimate], Pipeline]:
+def _import_graph() -> Callable[[Router, Legs, Ledger, Estimate], Pipeline]:
     # Late and in a thread: LangGraph takes 2 s to import, an exact hit never needs it, and the loop keeps
     # answering others meanwhile.
     from engine.pipeline import build_graph  # noqa: PLC0415 - as above

@@ -180,3 +180,7 @@ class Ledger(Protocol):
     async def settle(self, reservation: Reservation, actual: Money) -> None:
         """Turn the hold into a charge of what was really spent."""
         ...
+
+    async def abandon(self, request_id: str) -> None:
+        """The request ended without settling, cancelled or broken: what it held becomes a charge (L2)."""
+        ...

@@ -18,7 +18,7 @@ from opentelemetry.trace import Status, StatusCode, Tracer
 
 from configs.errors import SwitchgearError
 from configs.kernel import Money, Outcome, Usage
-from engine.contract import CachedAnswer
+from engine.contract import CachedAnswer, Ledger
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
 from engine.events import Degraded, Event, Final, Routed, Token
 from engine.gateway.gateway import Admitted, Gateway
@@ -48,6 +48,7 @@ class Run:
     pipeline: Callable[[], Awaitable[Pipeline]]
     tracer: Tracer
     may_keep: Callable[[Answer], bool]
+    ledger: Ledger
 
     async def answer(self, request: Request, emit: Emit | None) -> Answer:
         """Answer ``request`` or raise one of ``engine.errors``; events go to ``emit`` as they happen."""
@@ -89,6 +90,9 @@ class Run:
                 return await _drive(pipeline, cast("RunState", start), emit)
         except TimeoutError as exc:
             raise DeadlineExceeded("the request's deadline passed", hint="allow more deadline_s") from exc
+        finally:
+            # A run that reached its end has settled, and then this changes nothing.
+            await self.ledger.abandon(request.id)
 
 
 async def _drive(pipeline: Pipeline, start: RunState, emit: Emit | None) -> RunState:

@@ -45,3 +45,9 @@ class DenyingLedger:
         """Turn the hold into a charge. Settling again, or what was never held, changes nothing (L3)."""
         if self._held.pop(reservation.request_id, None) is not None:
             self._spent += actual
+
+    async def abandon(self, request_id: str) -> None:
+        """Charge the whole hold, if there is one: nobody can say what a call that was cut has cost (L2)."""
+        hold = self._held.pop(request_id, None)
+        if hold is not None:
+            self._spent += hold.estimate

@@ -49,3 +49,12 @@ async def test_a_request_that_cost_nothing_settles(ledger: Ledger) -> None:
     """Every hold can end at 0 and the id is free again."""
     await ledger.settle(await ledger.reserve(asked(), Money(5)), Money())
     assert (await ledger.reserve(asked(), Money(7))).estimate == Money(7)
+
+
+@pytest.mark.req("cost.reserve")
+async def test_an_abandoned_hold_is_over_and_a_settled_one_is_untouched_by_it(ledger: Ledger) -> None:
+    """After either the id is free again; abandoning twice, or what was never held, is no error."""
+    await ledger.reserve(asked(), Money(5))
+    await ledger.abandon("r1")
+    await ledger.abandon("r1")
+    assert (await ledger.reserve(asked(), Money(7))).estimate == Money(7)

@@ -11,6 +11,7 @@ import pytest
 from configs.kernel import Outcome
 from engine.app import Engine
 from engine.contract import BreakerState
+from engine.cost.ledger import DenyingLedger
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded
 from engine.events import Event, FellBack, Final, Routed, Token
 from tests.support.engines import closed_port, engine_settings
@@ -146,15 +147,20 @@ async def test_a_stream_tells_routing_fallback_tokens_and_the_final_answer_in_or
 
 @pytest.mark.req("run.stream")
 async def test_leaving_a_stream_closes_the_providers_connection(tmp_path: Path):
-    """Fault 77: the upstream stops when the client goes; nothing is left running."""
+    """Fault 77: the upstream stops when the client goes; nothing is left running, and no money left held."""
     async with ScriptedProvider() as provider:
         provider.script(stream=[*tokens("and ")] * 100_000)
-        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
+        price = {"models": {"m": {"price": {"input": 1.0, "output": 1.0}}}}
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url}, **price)) as engine:
             async with aclosing(engine.stream("Talk for ever")) as events:
                 async for event in events:
                     if isinstance(event, Token):
                         break
             await provider.requests[0].wait_disconnected(1.0)
+            ledger = engine._parts.run.ledger
+            assert isinstance(ledger, DenyingLedger)
+            assert ledger.held.micros == 0
+            assert ledger.spent.micros > 0
         assert not provider.requests[0].answered.is_set()
 
 

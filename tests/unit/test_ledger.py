@@ -63,3 +63,14 @@ async def test_settling_twice_or_without_a_hold_charges_nothing_more() -> None:
     await ledger.settle(hold, Money(70))
     await ledger.settle(Reservation(request_id="never", estimate=Money(5)), Money(5))
     assert (ledger.held, ledger.spent) == (Money(), Money(70))
+
+
+@pytest.mark.req("cost.reserve")
+async def test_an_abandoned_hold_is_charged_in_full_and_a_settled_one_only_once() -> None:
+    """L2: a call that was cut is never a refund; what was settled stays as settled."""
+    ledger = DenyingLedger()
+    await ledger.reserve(asked("cut"), Money(5))
+    await ledger.settle(await ledger.reserve(asked("done"), Money(9)), Money(2))
+    await ledger.abandon("cut")
+    await ledger.abandon("done")
+    assert (ledger.held, ledger.spent) == (Money(), Money(7))
