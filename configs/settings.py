@@ -198,13 +198,13 @@ class EncoderSettings(Section):
 class RoutingSettings(Section):
     """Zero-shot router (route.discover, route.score). Intent = similarity + what cues and keywords add."""
 
-    example_weight: Share = 0.5
+    example_weight: Share = 0.6
     """Share of an agent's similarity that comes from its nearest text; the rest from the centre of its texts."""
     examples_min: Annotated[int, Field(ge=0)] = 3
     """An agent with fewer examples is also known by its keywords and the phrases of its description."""
     cue_bonus: Share = 0.35
     """Added once when a question contains one of the agent's cues; at least ``out_of_scope`` to outrank it."""
-    cue_margin: Share = 0.1
+    cue_margin: Share = 0.2
     """A cue does not count when a text of the general agent is nearer to the question by more than this."""
     keyword_bonus: Share = 0.08
     keyword_hits_max: PositiveInt = 3
@@ -212,7 +212,7 @@ class RoutingSettings(Section):
     """Cues and keywords are looked for in this much of a question, half at its start and half at its end."""
     familiarity_min: Share = 0.68
     """Below this share of known words the encoder does not know the language, and only cues count."""
-    out_of_scope: Share = 0.3
+    out_of_scope: Share = 0.28
     """Below this intent match the question goes to ``general_agent``."""
     shortlist: PositiveInt = 16
     """Agents that are compared in full and listed in the decision."""

@@ -24,11 +24,13 @@ _PHRASE_END: Final = re.compile(r"[.!?:;,]|\band\b|\bor\b")
 def anchor_texts(capability: AgentCapability, settings: RoutingSettings) -> tuple[str, ...]:
     """The texts that stand for an agent: sentences of its description and its examples, each once.
 
-    Few examples say little about what people will ask; then keywords and the phrases of the description join in.
+    Few examples say little about what people will ask; then the phrases of the description, and the keywords alone
+    and as questions, join in.
     """
     texts = [*_SENTENCE_END.split(capability.description), *capability.examples]
     if len(capability.examples) < settings.examples_min:
-        texts += [*_PHRASE_END.split(capability.description), *capability.cues, *capability.keywords]
+        words = [*capability.cues, *capability.keywords]
+        texts += [*_PHRASE_END.split(capability.description), *words, *(f"How do I {word}?" for word in words)]
     stripped = (text.strip() for text in texts)
     return tuple(dict.fromkeys(text for text in stripped if text))
 

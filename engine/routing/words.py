@@ -17,10 +17,13 @@ _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _PLAIN: Final = re.compile(r"[\w\s./'’-]*")
 _LATIN_END: Final = "ɏ"
 _FEW_WORDS: Final = 4
+# Frequent in English and rare in languages with the same letters.
 _ENGLISH: Final = """
     the a an and or of to in on for with is are was were be it its this that these those i you he she we they my
     your our their me us them what which who how why when where can could do does did please not from by at as if
-    but about into than then there have has had will would should
+    but about into than then there have has had will would should while after before between through only each
+    every some any more most other make get give find write show explain need want just very many much without
+    within during because since until again such
 """
 _FUNCTION_WORDS: Final = frozenset(_ENGLISH.split())
 

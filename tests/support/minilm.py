@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 
 from configs.load import load_settings
-from configs.settings import AgentCapability, EncoderSettings, RoutingSettings, Settings
+from configs.settings import EncoderSettings, Settings
 from engine.evals.router import agent_table
+from engine.routing.contract import Reading
 from engine.routing.decide import Ranking, match, rank
 from engine.routing.encoder import MiniLm, load_encoder
 from engine.routing.table import AgentTable
@@ -31,14 +31,14 @@ def ten_agents() -> AgentTable:
     return agent_table(shipped(), load_encoder(EncoderSettings()))
 
 
-def table_with(newcomers: Iterable[AgentCapability]) -> AgentTable:
-    """The shipped agents and ``newcomers``."""
-    settings = shipped().model_copy(update={"agents": (*shipped().agents, *newcomers)})
-    return agent_table(settings, load_encoder(EncoderSettings()))
+@functools.cache
+def read(question: str) -> Reading:
+    """What the encoder makes of a question."""
+    return minilm().read(question)
 
 
-def choose(question: str, table: AgentTable | None = None, routing: RoutingSettings | None = None) -> Ranking:
+def choose(question: str, table: AgentTable | None = None) -> Ranking:
     """The decision on ``question`` when every agent is healthy."""
-    settings = shipped().routing if routing is None else routing
+    routing = shipped().routing
     agents = ten_agents() if table is None else table
-    return rank(match(agents, minilm().read(question), question, settings), {}, settings)
+    return rank(match(agents, read(question), question, routing), {}, routing)

@@ -80,7 +80,7 @@ def test_similarity_is_half_nearest_text_and_half_centre() -> None:
 
 @pytest.mark.req("route.score")
 def test_the_record_holds_every_factor_of_every_candidate() -> None:
-    """Similarity 0.5 + 0.5·√0.8 scaled by 0.6…; all numbers by hand."""
+    """Cosine 0.6 twice, one keyword, a quarter of successes, half price, three quarters of speed: by hand."""
     settings = PLAIN.model_copy(
         update={
             "weight_cost": 1.0,
@@ -221,7 +221,7 @@ def test_an_agent_with_few_examples_is_known_by_its_phrases_and_keywords() -> No
     assert anchor_texts(few, PLAIN) == (
         "Tells tides, currents and winds.",
         "Knows moons.",
-        *("Tells tides", "currents", "winds", "Knows moons", "tide", "ebb"),
+        *("Tells tides", "currents", "winds", "Knows moons", "tide", "ebb", "How do I tide?", "How do I ebb?"),
     )
     enough = few.model_copy(update={"examples": ("When is ebb?", "Is it flood?", "When is ebb?")})
     assert anchor_texts(enough, PLAIN) == (
