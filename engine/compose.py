@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -25,7 +24,7 @@ from agents.prompted import PromptedAgent
 from agents.roster import Roster
 from configs.settings import AgentCapability, Settings
 from engine.cache.exact import RedisExactCache
-from engine.contract import AnswerCache, Estimate, Ledger, Router
+from engine.contract import AnswerCache, Ledger, Router
 from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
 from engine.gateway.gateway import Gateway
@@ -41,16 +40,13 @@ from engine.routing.contract import AgentSnapshot, AgentSource, Registered
 from engine.routing.encoder import load_encoder
 from engine.routing.router import ZeroShotRouter
 from engine.routing.thread import EncoderThread
-from engine.run import Run
+from engine.run import Drive, Run
 from engine.telemetry.tracing import open_tracer
 from engine.types import Answer
 from memory.embedded.attach import Attachment, attach
 from memory.embedded.local_model import local_model
 from memory.embedded.redis_server import redis_cache
 from memory.errors import BackendUnavailable
-
-if TYPE_CHECKING:  # LangGraph costs 2 s to import, and an exact hit never needs it
-    from engine.pipeline import Pipeline
 
 OnStep = Callable[[str], None]
 
@@ -66,7 +62,7 @@ class Parts:
     cache_client: Redis | None
     degraded: Mapping[str, str]
     _router: Once[Router]
-    _pipeline: Once[Pipeline]
+    _pipeline: Once[Drive]
     _model_host: Once[Attachment]
 
     async def router(self) -> Router:
@@ -92,7 +88,7 @@ class Parts:
         """Make everything that is made on first use, side by side."""
         say = on_step if on_step is not None else _silent
         say("loading MiniLM, LangGraph and the local model")
-        jobs: list[Once[Router] | Once[Pipeline] | Once[Attachment]] = [self._router, self._pipeline]
+        jobs: list[Once[Router] | Once[Drive] | Once[Attachment]] = [self._router, self._pipeline]
         if any(self.settings.providers[m.provider].embedded for m in self.settings.models.values()):
             jobs.append(self._model_host)
         await asyncio.gather(*(job.get() for job in jobs))
@@ -244,19 +240,19 @@ def _agent_source(roster: Roster) -> AgentSource:
     return source
 
 
-def _pipeline(router: Once[Router], legs: Legs, ledger: Ledger) -> Once[Pipeline]:
-    async def build() -> Pipeline:
-        ready, build_graph, _ = await asyncio.gather(
+def _pipeline(router: Once[Router], legs: Legs, ledger: Ledger) -> Once[Drive]:
+    async def build() -> Drive:
+        ready, drive_of, _ = await asyncio.gather(
             router.get(), asyncio.to_thread(_import_graph), asyncio.to_thread(import_openai_client)
         )
-        return build_graph(ready, legs, ledger, legs.estimate)
+        return drive_of(ready, legs, ledger)
 
     return Once(build)
 
 
-def _import_graph() -> Callable[[Router, Legs, Ledger, Estimate], Pipeline]:
+def _import_graph() -> Callable[[Router, Legs, Ledger], Drive]:
     # Late and in a thread: LangGraph takes 2 s to import, an exact hit never needs it, and the loop keeps
     # answering others meanwhile.
-    from engine.pipeline import build_graph  # noqa: PLC0415 - as above
+    from engine.pipeline import build_graph, drive  # noqa: PLC0415 - as above
 
-    return build_graph
+    return lambda router, legs, ledger: partial(drive, build_graph(router, legs, ledger, legs.estimate))

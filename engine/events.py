@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,3 +63,4 @@ class Final:
 
 
 Event = Routed | Attempted | Token | FellBack | Degraded | Final
+Emit = Callable[[Event], None]

@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
 
 from opentelemetry.trace import Status, StatusCode, Tracer
 
@@ -20,24 +18,18 @@ from configs.errors import SwitchgearError
 from configs.kernel import Money, Outcome, Usage
 from engine.contract import CachedAnswer, Ledger
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
-from engine.events import Degraded, Event, Final, Routed, Token
+from engine.events import Degraded, Emit, Final, Routed, Token
 from engine.gateway.gateway import Admitted, Gateway
+from engine.state import RunInput, RunState
 from engine.telemetry.tracing import trace_id_of
 from engine.types import Answer, Request
 
-if TYPE_CHECKING:  # LangGraph costs 2 s to import, and an exact hit never needs it
-    from langchain_core.runnables import RunnableConfig
-
-    from engine.pipeline import Pipeline
-    from engine.state import RunState
-
-Emit = Callable[[Event], None]
+Drive = Callable[[RunInput, Emit | None], Awaitable[RunState]]
+"""``engine.pipeline.drive`` with its graph: importing that module takes 2 s, and an exact hit never needs it."""
 WORDS = re.compile(r"\s*\S+\s*")
 CUT = "length"
 GRACE_S = 0.5
 """The legs keep the deadline themselves; this much later the whole run is cut."""
-STEPS_MAX = 64
-"""LangGraph's own default would allow 10,007 steps; a chain has one step a leg."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +37,7 @@ class Run:
     """What every request of one engine shares."""
 
     gateway: Gateway
-    pipeline: Callable[[], Awaitable[Pipeline]]
+    pipeline: Callable[[], Awaitable[Drive]]
     tracer: Tracer
     may_keep: Callable[[Answer], bool]
     ledger: Ledger
@@ -83,33 +75,15 @@ class Run:
         return answer
 
     async def _run_graph(self, request: Request, emit: Emit | None) -> RunState:
-        pipeline = await self.pipeline()
-        start = {"request": request, "streaming": emit is not None}
         try:
             async with asyncio.timeout(request.deadline.remaining_s(time.monotonic()) + GRACE_S):
-                return await _drive(pipeline, cast("RunState", start), emit)
+                drive = await self.pipeline()
+                return await drive({"request": request, "streaming": emit is not None}, emit)
         except TimeoutError as exc:
             raise DeadlineExceeded("the request's deadline passed", hint="allow more deadline_s") from exc
         finally:
             # A run that reached its end has settled, and then this changes nothing.
             await self.ledger.abandon(request.id)
-
-
-async def _drive(pipeline: Pipeline, start: RunState, emit: Emit | None) -> RunState:
-    config: RunnableConfig = {"recursion_limit": STEPS_MAX}
-    if emit is None:
-        return cast("RunState", await pipeline.ainvoke(start, config))
-    last: RunState | None = None
-    stream = pipeline.astream(start, config, stream_mode=["custom", "values"], subgraphs=True)
-    # Abandoned without aclose() the nodes would keep running; LangGraph declares less than it returns.
-    async with aclosing(cast("AsyncGenerator[tuple[tuple[str, ...], str, object]]", stream)) as events:
-        async for namespace, mode, payload in events:
-            if mode == "custom":
-                emit(cast("Event", payload))
-            elif not namespace:
-                last = cast("RunState", payload)
-    assert last is not None  # noqa: S101 - LangGraph emits the root's values at least once
-    return last
 
 
 def _conclude(state: RunState, admitted: Admitted, trace_id: str, started_s: float) -> Answer:
