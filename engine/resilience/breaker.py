@@ -156,7 +156,6 @@ def _tallied(
         consecutive_failures=0 if ok else record.consecutive_failures + 1,
         window=rate.add(record.window, rules, now_s, successes=int(ok), failures=int(not ok)),
         ema_success=record.ema_success + rules.ema_alpha * (float(ok) - record.ema_success),
-        probe_successes=record.probe_successes + int(ok and record.state is HALF_OPEN),
         leases=leases,
         seen=seen,
         last_errors=errors,
@@ -168,9 +167,10 @@ def _judged(record: Record, rules: BreakerSettings, result: Report, now_s: float
     if record.state is HALF_OPEN:
         if result.outcome is Outcome.FAIL:
             return _opened(record, rules, result, f"probe failed: {result.reason}", now_s, sample)
-        if record.probe_successes >= rules.half_open_successes:
+        if record.probe_successes + 1 >= rules.half_open_successes:
             return _closed(record, "probe succeeded")
-    elif record.state is CLOSED:
+        return replace(record, probe_successes=record.probe_successes + 1)
+    if record.state is CLOSED:
         why = rate.trips(record.window, rules)
         if record.consecutive_failures >= rules.consecutive_failures:
             why = f"{record.consecutive_failures} failures in a row"

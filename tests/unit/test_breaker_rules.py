@@ -106,15 +106,15 @@ def test_memory_does_not_grow_with_calls() -> None:
     record = fresh(RULES, 1)
     for step in range(5_000):
         record = after(OK, start=record, now_s=NOW + step * 3.7)
-    assert len(record.window) <= RULES.window_buckets
-    assert len(record.seen.young) + len(record.seen.old) <= 2 * RULES.dedup_calls
+        assert len(record.window) <= RULES.window_buckets
+        assert len(record.seen.young) + len(record.seen.old) <= 2 * RULES.dedup_calls
 
 
 def test_open_refuses_until_its_time_and_not_a_moment_longer() -> None:
     """B2: refused with the exact time that is left; at ``until`` the next caller is the probe."""
-    _, refusal = breaker.acquire(OPENED, RULES, S, "x", NOW + 59.0)
+    _, refusal = breaker.acquire(OPENED, RULES, S, "x", NOW + 59.5)
     assert isinstance(refusal, Refusal)
-    assert (refusal.state, refusal.generation, refusal.retry_after_s) == (BreakerState.OPEN, 2, 1.0)
+    assert (refusal.state, refusal.generation, refusal.retry_after_s) == (BreakerState.OPEN, 2, 0.5)
     assert refusal.reason == "5 failures in a row"
     half, permit = probing(OPENED, NOW + 60.0)
     assert (half.state, half.generation, permit.generation) == (BreakerState.HALF_OPEN, 3, 3)
@@ -139,9 +139,9 @@ def test_a_good_probe_closes_and_a_bad_one_opens_for_twice_as_long() -> None:
 def test_a_second_caller_is_refused_while_the_probe_runs() -> None:
     """B1: with k = 1 the next caller learns when the probe's lease ends at the latest."""
     half, _ = probing(OPENED, NOW + 60.0)
-    _, refusal = breaker.acquire(half, RULES, S, "second", NOW + 65.0)
+    _, refusal = breaker.acquire(half, RULES, S, "second", NOW + 60.0 + RULES.lease_s - 0.25)
     assert isinstance(refusal, Refusal)
-    assert (refusal.state, refusal.retry_after_s) == (BreakerState.HALF_OPEN, RULES.lease_s - 5.0)
+    assert (refusal.state, refusal.retry_after_s) == (BreakerState.HALF_OPEN, 0.25)
     assert refusal.reason == "a probe is running"
 
 
@@ -197,11 +197,13 @@ def test_two_probes_and_two_successes_when_so_configured() -> None:
     """B9: with k = s = 2 the first success keeps it half open, the second closes."""
     rules = RULES.model_copy(update={"half_open_probes": 2, "half_open_successes": 2})
     record, permits = OPENED, []
-    for name in ("a", "b"):
-        record, permit = breaker.acquire(record, rules, S, name, NOW + 60.0)
+    for name, at_s in (("a", 60.0), ("b", 61.0)):
+        record, permit = breaker.acquire(record, rules, S, name, NOW + at_s)
         assert isinstance(permit, Permit)
         permits.append(permit)
-    assert isinstance(breaker.acquire(record, rules, S, "c", NOW + 60.0)[1], Refusal)
+    _, refusal = breaker.acquire(record, rules, S, "c", NOW + 61.0)
+    assert isinstance(refusal, Refusal)
+    assert refusal.retry_after_s == RULES.lease_s - 1.0
     record, _ = breaker.report(record, rules, permits[0], report_of(OK), NOW + 61.0, 0.5)
     assert record.state is BreakerState.HALF_OPEN
     record, _ = breaker.report(record, rules, permits[1], report_of(OK), NOW + 61.0, 0.5)

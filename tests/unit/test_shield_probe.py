@@ -67,6 +67,20 @@ async def test_a_silent_probe_fails_before_its_lease_ends() -> None:
 
 
 @on_virtual_time
+async def test_a_probe_without_text_fails_also_when_its_reader_comes_back_late() -> None:
+    """B1b: a reader busy beyond the probe's deadline finds a failure, not a verdict left open."""
+    lab = Lab()
+    await lab.until_half_open()
+    lab.upstream.play(Chunk(), HANG)
+    stream = lab.stream(first_token_s=90.0)
+    assert await anext(stream) == Chunk()
+    await pause(31.0)
+    with pytest.raises(LeafCallFailed):
+        await anext(stream)
+    assert lab.view().state is BreakerState.OPEN
+
+
+@on_virtual_time
 @pytest.mark.parametrize("end", [FINISH, failure(FailureKind.RESET)], ids=["finishes", "breaks"])
 async def test_a_long_answer_that_flows_closes_the_breaker_while_it_runs(end: object) -> None:
     """B1b without cutting a healthy answer: at its own deadline a probe with text is a success, once."""

@@ -186,6 +186,25 @@ def test_a_budget_refills_when_its_window_has_passed() -> None:
     assert [budget.take(112.0) for _ in range(3)] == [True, True, False]
 
 
+def test_a_budget_looks_at_neither_less_nor_more_than_its_window() -> None:
+    """A retry 9.2 s ago still counts, calls 10.9 s ago no longer do."""
+    floor = RetryBudget(ShieldSettings(retry_floor=1, retry_share=0.0))
+    assert [floor.take(at_s) for at_s in (100.9, 110.1, 111.9)] == [True, False, True]
+    share = RetryBudget(ShieldSettings(retry_floor=0, retry_share=0.5))
+    for _ in range(2):
+        share.called(100.05)
+    assert [share.take(at_s) for at_s in (110.95, 100.05 + 20.0)] == [False, False]
+
+
+def test_a_budget_does_not_grow_with_calls() -> None:
+    """A window of slices, however many calls."""
+    budget = RetryBudget(ShieldSettings())
+    for number in range(10_000):
+        budget.called(500.0 + number * 0.01)
+        budget.take(500.0 + number * 0.01)
+    assert len(budget._slices) <= 11
+
+
 @pytest.mark.parametrize(("retry", "cap"), [(1, 0.05), (2, 0.1), (3, 0.2), (5, 0.8), (6, 1.0), (60, 1.0)])
 def test_a_pause_is_anything_up_to_a_doubling_cap(retry: int, cap: float) -> None:
     """Full jitter: from zero to backoff_s × 2^(n−1), never over backoff_s_max."""
