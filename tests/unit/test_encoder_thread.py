@@ -144,12 +144,11 @@ async def test_a_caller_cancelled_while_the_engine_closes_stays_cancelled() -> N
     thread = EncoderThread(lambda: gated)
     running = asyncio.create_task(thread.aread("running"))
     await _entered(gated)
-    waiting = asyncio.create_task(thread.aread("waiting"))
-    await asyncio.sleep(0)
-    waiting.cancel()
     closing = asyncio.create_task(thread.aclose())
+    await asyncio.sleep(0)
+    running.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await waiting
+        await running
     gated.gate.set()
-    await asyncio.gather(running, closing)
-    assert waiting.cancelled()
+    await closing
+    assert running.cancelled()

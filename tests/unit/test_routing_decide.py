@@ -9,7 +9,7 @@ import pytest
 
 from configs.settings import AgentCapability, CostTier, RoutingSettings
 from engine.routing.contract import Reading
-from engine.routing.decide import Ranking, match, rank
+from engine.routing.decide import Ranking, Shortlist, match, rank
 from engine.routing.table import AgentTable, anchor_texts, profile, stack
 
 PLAIN = RoutingSettings(
@@ -147,7 +147,7 @@ def test_in_an_unknown_language_only_cues_count() -> None:
     """Neither likeness nor an English keyword that may be a word of that language."""
     table = _table(LEFT, RIGHT, GENERAL)
     foreign = _reading(1, 0, 0, 0, familiarity=0.5)
-    quay = _decide(table, foreign, "harbour quay")
+    quay = _decide(table, foreign, "harbour quay", PLAIN.model_copy(update={"keyword_bonus": 0.4}))
     assert quay.agent == "general"
     assert quay.reason == (
         "The encoder does not know this language and no cue names an agent, so general answers."
@@ -176,6 +176,13 @@ def test_ties_fall_to_the_name_that_sorts_first() -> None:
     one, two = _agent("beta", (1, 0)), _agent("alpha", (1, 0))
     assert _decide(_table(one, two), _reading(1, 0)).agent == "alpha"
     assert _decide(_table(two, one), _reading(1, 0)).agent == "alpha"
+
+
+def test_the_order_of_a_shortlist_does_not_matter() -> None:
+    """Ranking sorts by itself: equal scores by name."""
+    both = match(_table(_agent("a", (1, 0)), _agent("b", (1, 0))), _reading(1, 0), "", PLAIN)
+    turned = Shortlist(matches=both.matches[::-1], familiar=True)
+    assert [c.agent for c in rank(turned, {}, PLAIN).candidates] == ["a", "b"]
 
 
 def test_confidence_is_the_share_of_the_winner() -> None:
