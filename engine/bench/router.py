@@ -46,7 +46,7 @@ QUESTIONS: Final = (
 SLOW_AGENT_MS: Final = 5_000.0
 
 
-async def run(settings: Settings, say: Callable[[str], None] | None = None) -> Report:
+def run(settings: Settings, say: Callable[[str], None] | None = None) -> Report:
     """Figures of ``bench router``.
 
     ``register.p50_ms`` is from the registration of an agent to the first decision that knows it;
@@ -63,7 +63,7 @@ async def run(settings: Settings, say: Callable[[str], None] | None = None) -> R
         found[f"decide.agents_{size}.p95_ms"] = _p95(decision_times_ms(crowd, readings, settings.routing))
     if say is not None:
         say("whole routes")
-    return report("router", found | await _routes(settings, encoder))
+    return report("router", found | asyncio.run(_routes(settings, encoder)))
 
 
 def decision_times_ms(
