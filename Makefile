@@ -14,6 +14,7 @@ help: ## Show this list
 
 .PHONY: setup
 setup: $(READY) ## Install what uv.lock says into .venv (every other target does this first)
+	@:
 
 $(READY): pyproject.toml uv.lock scripts/setup.py
 	@sh scripts/python.sh scripts/setup.py
