@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.settings import EncoderSettings, Settings
 from engine.bench.report import Report, report
@@ -57,12 +58,19 @@ def likeness(encoder: MiniLm) -> dict[str, float]:
     reference: Vectors = np.load(DATA / "reference_vectors.npy")
     alone = np.concatenate([encoder.encode([text]) for text in texts])
     together = encoder.encode(texts[::-1])[::-1]
-    cosines = (alone * reference).sum(axis=1)
+    cosines = _cosines(alone, reference)
     return {
         "encoder.cosine.mean": float(cosines.mean()),
         "encoder.cosine.min": float(cosines.min()),
-        "encoder.batch_cosine.min": float((alone * together).sum(axis=1).min()),
+        "encoder.batch_cosine.min": float(_cosines(alone, together).min()),
     }
+
+
+def _cosines(a: Vectors, b: Vectors) -> NDArray[np.float64]:
+    # In double precision: in single, a unit vector's cosine to itself may be 1 - 1e-7.
+    wide, other = a.astype(np.float64), b.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1) * np.linalg.norm(other, axis=1)
+    return (wide * other).sum(axis=1) / lengths
 
 
 def _fp32_encoders(settings: EncoderSettings, foreign: Path | None) -> dict[str, MiniLm]:

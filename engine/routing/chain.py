@@ -47,7 +47,7 @@ def build_chain(
         if registered.own_handler:
             legs.append(Leg(agent=name, model=None))
             continue
-        fresh = [m for m in dict.fromkeys(_models(registered, roles)) if m not in used]
+        fresh = [m for m in dict.fromkeys(models_of(registered, roles)) if m not in used]
         used.update(fresh)
         legs += [Leg(agent=name, model=m) for m in fresh]
     if not legs:
@@ -58,6 +58,7 @@ def build_chain(
     return tuple(legs)
 
 
-def _models(registered: Registered, roles: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def models_of(registered: Registered, roles: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """The models that answer for an agent: its role's, else those of ``default``."""
     own = roles.get(registered.capability.role)
     return own if own is not None else roles.get(DEFAULT_ROLE, ())

@@ -7,15 +7,16 @@ made here once per registration. Not the registry, which it only reads through `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from configs.errors import ConfigError
 from configs.settings import AgentCapability, Settings
 from engine.errors import EmbeddingInvalid, UnknownName
-from engine.routing.chain import build_chain
+from engine.routing.chain import build_chain, models_of
 from engine.routing.contract import AgentHealth, AgentSnapshot, AgentSource, Reading, Registered, TextEncoder
 from engine.routing.decide import match, rank
 from engine.routing.encoder import DIMENSIONS
@@ -49,11 +50,21 @@ class ZeroShotRouter:
     one loop.
     """
 
-    def __init__(self, settings: Settings, encoder: TextEncoder, agents: AgentSource, health: AgentHealth) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        encoder: TextEncoder,
+        agents: AgentSource,
+        health: AgentHealth,
+        unusable: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``unusable``: models that cannot be asked here, and why. A chain of nothing else is left as it is."""
         self._settings = settings
         self._encoder = encoder
         self._agents = agents
         self._health = health
+        self._unusable = unusable
+        self._roles = {role: _usable(chain, unusable) for role, chain in settings.roles.items()}
         self._known: dict[str, _Known] = {}
         self._view: _View | None = None
         self._refresh = asyncio.Lock()
@@ -83,6 +94,7 @@ class ZeroShotRouter:
             confidence=1.0,
             reason=f"{request.agent} was asked for by name.",
             legs=self._legs(request.agent, agents, request),
+            skipped=self._skipped(agents[request.agent], request),
         )
 
     async def _choose(self, request: Request) -> Decision:
@@ -101,11 +113,20 @@ class ZeroShotRouter:
             reason=ranking.reason,
             candidates=ranking.candidates,
             legs=self._legs(ranking.agent, view.snapshot.agents, request),
+            skipped=self._skipped(view.snapshot.agents[ranking.agent], request),
+            degraded=("router",) if reading is UNREADABLE else (),
         )
 
     def _legs(self, agent: str, agents: Mapping[str, Registered], request: Request) -> tuple[Leg, ...]:
         fallback = self._settings.routing.fallback_agents
-        return build_chain(agent, agents, self._settings.roles, fallback, request.models)
+        return build_chain(agent, agents, self._roles, fallback, request.models)
+
+    def _skipped(self, agent: Registered, request: Request) -> tuple[str, ...]:
+        if request.models or agent.own_handler:
+            return ()
+        chain = models_of(agent, self._settings.roles)
+        usable = models_of(agent, self._roles)
+        return tuple(f"{model}: {self._unusable[model]}" for model in chain if model not in usable)
 
     async def _read(self, question: str) -> Reading:
         try:
@@ -137,3 +158,8 @@ class ZeroShotRouter:
         self._known = {name: self._known[name] for name in snapshot.agents}
         profiles = (known.profile for known in self._known.values())
         return stack(snapshot.generation, profiles, routing.general_agent)
+
+
+def _usable(chain: Sequence[str], unusable: Mapping[str, str]) -> tuple[str, ...]:
+    """The models that can be asked; all of them when none can, so that the error names every reason."""
+    return tuple(model for model in chain if model not in unusable) or tuple(chain)

@@ -1,15 +1,17 @@
 """An encoder on a thread of its own, so that the event loop never waits for a model (``TextEncoder``).
 
 Loads on first use, once however many ask at the same moment, because loading is the thread's first job. Long
-batches give way: each text is a job, so a question waits for one text at most and a cancelled caller stops there.
+batches give way: a job is a few short texts or one long one, so a question waits for one job at most, tens of
+milliseconds, and a cancelled caller stops there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from engine.routing.contract import Reading, Vectors
 from engine.routing.encoder import DIMENSIONS
 
 T = TypeVar("T")
+SLICE_CHARS: Final = 400
 
 
 class Encoder(Protocol):
@@ -47,10 +50,8 @@ class EncoderThread:
 
     async def aencode(self, texts: Sequence[str]) -> Vectors:
         """See ``TextEncoder``."""
-        out = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
-        for row, text in enumerate(texts):
-            out[row] = await self._run(lambda encoder, text=text: encoder.encode((text,))[0])
-        return out
+        done = [await self._run(partial(_encode, some)) for some in _slices(texts)]
+        return np.concatenate([np.empty((0, DIMENSIONS), dtype=np.float32), *done])
 
     async def aread(self, text: str) -> Reading:
         """See ``TextEncoder``."""
@@ -77,6 +78,22 @@ class EncoderThread:
         if self._encoder is None:
             self._encoder = self._load()
         return self._encoder
+
+
+def _encode(texts: Sequence[str], encoder: Encoder) -> Vectors:
+    return encoder.encode(texts)
+
+
+def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """``texts`` in order, each slice at most ``SLICE_CHARS`` characters long or a single text."""
+    start, chars = 0, 0
+    for end, text in enumerate(texts):
+        if end > start and chars + len(text) > SLICE_CHARS:
+            yield texts[start:end]
+            start, chars = end, 0
+        chars += len(text)
+    if start < len(texts):
+        yield texts[start:]
 
 
 def _closed() -> EngineClosed:

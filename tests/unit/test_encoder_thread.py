@@ -12,7 +12,7 @@ import pytest
 from engine.errors import EngineClosed, ModelFileError
 from engine.routing.contract import Reading, Vectors
 from engine.routing.encoder import DIMENSIONS
-from engine.routing.thread import EncoderThread
+from engine.routing.thread import SLICE_CHARS, EncoderThread
 
 GUARD_S = 5.0
 
@@ -80,10 +80,10 @@ async def test_a_failed_load_reaches_every_caller_and_is_tried_again() -> None:
 
 
 async def test_a_question_does_not_wait_for_a_long_batch() -> None:
-    """A batch gives way after each text: the question is second in line, not hundredth."""
+    """A batch gives way after each long text: the question is second in line, not hundredth."""
     gated = _Gated()
     thread = EncoderThread(lambda: gated)
-    batch = asyncio.create_task(thread.aencode([f"text {n}" for n in range(100)]))
+    batch = asyncio.create_task(thread.aencode([f"text {n} " * SLICE_CHARS for n in range(100)]))
     await _entered(gated)
     question = asyncio.create_task(thread.aread("question"))
     await asyncio.sleep(0)
@@ -95,11 +95,28 @@ async def test_a_question_does_not_wait_for_a_long_batch() -> None:
     await thread.aclose()
 
 
+async def test_short_texts_share_a_job() -> None:
+    """Crossing threads for each would cost more than encoding them; order and number are kept."""
+    jobs: list[int] = []
+
+    class _Lengths(_Gated):
+        def encode(self, texts: Sequence[str]) -> Vectors:
+            jobs.append(len(texts))
+            return np.array([[len(text)] * DIMENSIONS for text in texts], dtype=np.float32)
+
+    thread = EncoderThread(_Lengths)
+    texts = ["a" * 100, "b" * 200, "c" * 100, "d", "e" * 1000, "f", "g" * 399, "h"]
+    vectors = await thread.aencode(texts)
+    await thread.aclose()
+    assert vectors[:, 0].tolist() == [len(text) for text in texts]
+    assert jobs == [3, 1, 1, 2, 1]
+
+
 async def test_a_cancelled_batch_stops_after_the_text_in_hand() -> None:
     """What was not begun is never encoded, and the thread serves the next caller."""
     gated = _Gated()
     thread = EncoderThread(lambda: gated)
-    batch = asyncio.create_task(thread.aencode(["first", "second", "third"]))
+    batch = asyncio.create_task(thread.aencode(["first", "second" * SLICE_CHARS, "third"]))
     await _entered(gated)
     batch.cancel()
     gated.gate.set()
