@@ -114,13 +114,8 @@ class Watch:
         if self._bytes_left >= 0 and not chunk.text.isascii():
             self._bytes_left -= len(chunk.text.encode(errors="surrogatepass")) - len(chunk.text)
         if self._bytes_left < 0:
-            raise CallFailed(
-                Failure(
-                    kind=FailureKind.OVERSIZE,
-                    detail="the answer is longer than request.answer_bytes_max",
-                    produced_text=True,
-                )
-            )
+            detail = "the answer is longer than request.answer_bytes_max"
+            raise CallFailed(Failure(kind=FailureKind.OVERSIZE, detail=detail))
 
     def struck(self, kind: FailureKind, now_s: float) -> Failure:
         """The failure that a limit amounts to."""

@@ -185,7 +185,7 @@ class LocalBreakerStore:
         self.sample = sample
         self.listeners = listeners
         self.effects: Counter[Effect] = Counter()
-        """How many reports counted, were neutral, late or duplicates; for metrics (B4)."""
+        """How many reports counted, were neutral, late or duplicates; for metrics (B4). Quick ones are none."""
         self._breakers: dict[str, LocalBreaker] = {}
         self._unused: dict[str, BreakerView] = {}
         self._first_generation = 1

@@ -156,9 +156,15 @@ def _failed_already(view: BreakerView) -> Refusal:
 
 
 class ShieldedCache:
-    """``AnswerCache`` behind a guard: a slow or dead cache costs one timeout, then nothing until it is back."""
+    """``AnswerCache`` behind a guard: a slow or dead cache costs one timeout, then nothing until it is back.
 
-    def __init__(self, cache: AnswerCache, guard: StoreGuard, *, subject: str, timeout_s: float) -> None:
+    At most ``places`` calls are with the store; the others wait in here, where waiting is nobody's failure.
+    """
+
+    def __init__(
+        self, cache: AnswerCache, guard: StoreGuard, *, subject: str, timeout_s: float, places: int
+    ) -> None:
+        self._places = asyncio.Semaphore(places)
         self._cache = cache
         self._guard = guard
         self._subject = subject
@@ -166,12 +172,15 @@ class ShieldedCache:
 
     async def get(self, key: str) -> CachedAnswer | None:
         """The stored answer, or ``None``."""
-        return await self._guard(self._subject, partial(self._cache.get, key), self._timeout_s)
+        async with self._places:
+            return await self._guard(self._subject, partial(self._cache.get, key), self._timeout_s)
 
     async def put(self, key: str, answer: CachedAnswer, *, ttl_s: int) -> None:
         """Store for ``ttl_s`` seconds."""
-        await self._guard(self._subject, partial(self._cache.put, key, answer, ttl_s=ttl_s), self._timeout_s)
+        async with self._places:
+            await self._guard(self._subject, partial(self._cache.put, key, answer, ttl_s=ttl_s), self._timeout_s)
 
     async def delete(self, key: str) -> bool:
         """Forget one entry; whether there was one."""
-        return await self._guard(self._subject, partial(self._cache.delete, key), self._timeout_s)
+        async with self._places:
+            return await self._guard(self._subject, partial(self._cache.delete, key), self._timeout_s)

@@ -59,6 +59,7 @@ async def test_the_quick_path_counts_like_the_long_one(clock: FakeClock) -> None
     assert sum(bucket.successes for bucket in left.window) == 40
     assert left.ema_success == pytest.approx(right.ema_success)
     assert left.ema_success > 0.98
+    assert (slow.effects[Effect.COUNTED], quick.effects[Effect.COUNTED] < 10) == (40, True), "it was no quick path"
 
 
 async def test_a_success_on_the_quick_path_ends_a_run_of_failures(clock: FakeClock) -> None:
@@ -91,6 +92,20 @@ async def test_a_success_that_began_before_the_breaker_opened_is_late(clock: Fak
     record = store.of("s").record
     assert (record.state, record.consecutive_failures) == (BreakerState.OPEN, 5)
     assert store.effects[Effect.LATE] == 1
+
+
+async def test_a_success_that_began_before_control_was_given_back_is_late(clock: FakeClock) -> None:
+    """B4 on the quick path: also when the breaker is closed and calm again by then."""
+    store, _ = make(clock, ema_start=0.5)
+
+    async def meanwhile_taken_over() -> int:
+        await store.force("s", BreakerState.FORCED_OPEN, actor="ada", reason="")
+        await store.force("s", BreakerState.CLOSED, actor="ada", reason="")
+        return 1
+
+    assert await store.of("s").run(meanwhile_taken_over) == 1
+    record = store.of("s").record
+    assert (record.generation, record.window, record.ema_success) == (3, (), 0.5)
 
 
 async def test_a_refusal_of_the_quick_path_makes_no_call(clock: FakeClock) -> None:
@@ -132,6 +147,7 @@ async def test_a_view_is_of_now(clock: FakeClock) -> None:
     store, _ = make(clock, ema_start=0.5)
     cell = store.of("s")
     before = cell.view()
+    assert cell.view() is before
     await cell.run(one)
     assert cell.view().ema_success > before.ema_success
     fail(store, "s", 5)
@@ -174,7 +190,9 @@ async def test_a_forgotten_subject_never_takes_an_old_report_for_one_of_its_own(
     store, _ = make(clock, subjects_max=1)
     permit = await store.acquire("a", "slow")
     assert isinstance(permit, Permit)
+    never = (await store.view(("never",)))["never"]
     await store.acquire("b", "other")
+    assert (await store.view(("never",)))["never"].generation > never.generation
     again = await store.acquire("a", "next")
     assert isinstance(again, Permit)
     assert again.generation > permit.generation

@@ -130,14 +130,20 @@ async def test_closing_the_shield_ends_what_nobody_waits_for() -> None:
     """At shutdown a running call is cancelled and the stream's reader sees that."""
     lab = Lab()
 
+    ended = asyncio.Event()
+
     async def endless() -> object:
-        while True:
-            yield Chunk(text="x")
-            await pause(1.0)
+        try:
+            while True:
+                yield Chunk(text="x")
+                await pause(1.0)
+        finally:
+            ended.set()
 
     stream = lab.shield.stream(SUBJECT, endless, lab.deadline(60.0))
     assert (await anext(stream)).text == "x"
     await lab.shield.aclose()
+    assert (ended.is_set(), lab.elapsed_s) == (True, 0.0)
     with pytest.raises(asyncio.CancelledError):
         async for _ in stream:
             pass

@@ -126,6 +126,34 @@ async def test_cancelling_a_guarded_call_is_neutral() -> None:
 
 
 @on_virtual_time
+async def test_a_cancelled_guarded_probe_makes_way_at_once() -> None:
+    """B8: the next caller may try the store."""
+    lab, store = Lab(), Store()
+    await lab.until_half_open(STORE)
+    store.takes_s = 2.0
+    guard = StoreGuard(lab.store)
+    call = asyncio.create_task(guard(STORE, store.get, 5.0))
+    await pause(1.0)
+    assert lab.leases(STORE) == 1
+    call.cancel()
+    await asyncio.wait((call,))
+    assert lab.leases(STORE) == 0
+    assert await guard(STORE, store.get, 5.0) == 7
+
+
+@on_virtual_time
+async def test_a_graph_signal_through_a_guard_is_neutral() -> None:
+    """It passes, and says nothing about the store."""
+    from langgraph.errors import GraphInterrupt  # noqa: PLC0415 - takes seconds, and only this test needs it
+
+    lab, store = Lab(), Store()
+    store.error = GraphInterrupt()
+    with pytest.raises(GraphInterrupt):
+        await StoreGuard(lab.store)(STORE, store.get, 5.0)
+    assert (lab.view(STORE).consecutive_failures, lab.view(STORE).ema_success) == (0, 1.0)
+
+
+@on_virtual_time
 async def test_a_guarded_probe_is_alone() -> None:
     """Half open, one caller tries the store while the others are refused (also without permits in CLOSED)."""
     lab, store = Lab(), Store()
@@ -160,7 +188,7 @@ class MemoryCache:
 async def test_a_shielded_cache_is_a_cache_until_it_is_dead() -> None:
     """Every method reaches the cache; after five timeouts none does, and each costs nothing."""
     lab, cache = Lab(), MemoryCache()
-    shielded = ShieldedCache(cache, StoreGuard(lab.store), subject=STORE, timeout_s=0.25)
+    shielded = ShieldedCache(cache, StoreGuard(lab.store), subject=STORE, timeout_s=0.25, places=2)
     answer = object()
     assert await shielded.get("k") is None
     await shielded.put("k", answer, ttl_s=9)

@@ -14,6 +14,7 @@ from engine.contract import BreakerState
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded
 from engine.resilience.attempt import CallReport
 from engine.resilience.errors import CallRefused, LeafCallFailed
+from engine.resilience.record import Effect
 from engine.resilience.shielded import ShieldedAgent, ShieldedModel, agent_subject
 from memory.errors import BackendUnavailable
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
@@ -118,6 +119,7 @@ async def test_only_the_leaf_tries_again_and_counts() -> None:
     assert (caught.value.failure.detail, caught.value.outcome) == ("connection refused", Outcome.FAIL)
     assert (nest.lab.upstream.opened, nest.agent.runs) == (2, 1)
     assert (nest.lab.view(SUBJECT).consecutive_failures, nest.lab.view(AGENT).consecutive_failures) == (2, 0)
+    assert nest.lab.store.effects == {Effect.COUNTED: 2, Effect.NEUTRAL: 1}
     assert (nest.model_report.tries, nest.agent_report.tries) == (2, 1)
     assert (nest.model_report.outcome, nest.agent_report.outcome) == (Outcome.FAIL, Outcome.FAIL)
 

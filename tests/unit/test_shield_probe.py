@@ -11,6 +11,7 @@ from configs.kernel import FailureKind, Outcome
 from engine.contract import BreakerState
 from engine.resilience import attempt
 from engine.resilience.errors import CallRefused, LeafCallFailed
+from engine.resilience.record import Effect
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
 from tests.support.virtual_time import on_virtual_time
 
@@ -75,9 +76,10 @@ async def test_a_probe_without_text_fails_also_when_its_reader_comes_back_late()
     stream = lab.stream(first_token_s=90.0)
     assert await anext(stream) == Chunk()
     await pause(31.0)
+    asked_s = lab.elapsed_s
     with pytest.raises(LeafCallFailed):
         await anext(stream)
-    assert lab.view().state is BreakerState.OPEN
+    assert (lab.view().state, lab.elapsed_s) == (BreakerState.OPEN, asked_s)
 
 
 @on_virtual_time
@@ -96,6 +98,7 @@ async def test_a_long_answer_that_flows_closes_the_breaker_while_it_runs(end: ob
     except LeafCallFailed:
         assert end is not FINISH
     assert (text, lab.view().state, lab.view().consecutive_failures) == ("x" * 15, BreakerState.CLOSED, 0)
+    assert lab.store.effects == {Effect.COUNTED: 5 + 1}, "reported once, though it was settled early"
 
 
 @on_virtual_time

@@ -13,6 +13,7 @@ from configs.kernel import FailureKind, Outcome, Usage
 from configs.settings import RequestSettings, Settings
 from engine.contract import BreakerState, BreakerView, Permit
 from engine.resilience.errors import CallRefused, LeafCallFailed
+from engine.resilience.record import Effect
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
 from tests.support.virtual_time import on_virtual_time
 
@@ -39,6 +40,9 @@ async def test_a_healthy_stream_passes_unchanged_and_counts_as_success() -> None
     assert (lab.report.tries, lab.report.outcome, lab.report.failure) == (1, Outcome.OK, None)
     assert (lab.report.first_token_s, lab.report.latency_s) == (0.5, 0.75)
     assert (lab.upstream.closed, lab.store.of(SUBJECT).record.window[0].successes) == (1, 1)
+    assert lab.store.effects == {Effect.COUNTED: 1}
+    await asyncio.sleep(0)
+    assert lab.shield._running == set(), "a finished call is still held"
 
 
 @pytest.mark.req("brk.classify")
@@ -98,7 +102,20 @@ async def test_silence_before_the_first_token_is_cut_and_counted() -> None:
     lab.upstream.play(HANG)
     error = await failed(lab)
     assert (error.failure.kind, lab.elapsed_s) == (K.FIRST_TOKEN_TIMEOUT, lab.settings.shield.first_token_s)
+    assert error.failure.detail == "nothing came within 30 s"
     assert (lab.view().consecutive_failures, lab.report.tries) == (1, 1)
+
+
+@on_virtual_time
+@pytest.mark.parametrize(("steps", "limit_s"), [((HANG,), 30.0), (("x", HANG), 20.0)], ids=["first", "idle"])
+async def test_when_both_limits_end_together_it_is_the_callers_time(
+    steps: tuple[object, ...], limit_s: float
+) -> None:
+    """In doubt nothing is counted against the other side."""
+    lab = Lab()
+    lab.upstream.play(*steps)
+    error = await failed(lab, limit_s)
+    assert (error.outcome, lab.elapsed_s, lab.view().consecutive_failures) == (Outcome.DEADLINE, limit_s, 0)
 
 
 @on_virtual_time
@@ -169,7 +186,8 @@ async def test_a_passed_deadline_costs_no_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pieces", "fits"), [(["abcde"] * 2, True), (["é" * 5], True), (["é" * 5, "x"], False), (["x" * 11], False)]
+    ("pieces", "fits"),
+    [(["abcde"] * 2, True), (["é" * 5], True), (["é" * 5, "x"], False), (["é" * 10], False), (["x" * 11], False)],
 )
 @on_virtual_time
 async def test_an_answer_over_the_size_cap_is_cut_and_counted(pieces: list[str], fits: bool) -> None:
