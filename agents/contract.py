@@ -8,7 +8,7 @@ wraps both behind the same Protocols.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from configs.kernel import Deadline, Message, Sampling, Usage
@@ -52,7 +52,6 @@ class Task:
     sampling: Sampling
     deadline: Deadline
     request_id: str
-    tags: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class ChatModel(Protocol):

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from configs.redis_url import check_redis_url
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 CostTier = Literal["free", "low", "medium", "high"]
@@ -38,7 +40,13 @@ def _expand(path: Path) -> Path:
         raise ValueError(f"no home folder for {path.parts[0]}") from exc
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    check_redis_url(url.get_secret_value())
+    return url
+
+
 File = Annotated[Path, AfterValidator(_expand)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
 def _at_most(section: BaseModel, low: str, high: str) -> None:
@@ -50,7 +58,8 @@ def _at_most(section: BaseModel, low: str, high: str) -> None:
 class Section(BaseModel):
     """A frozen group of settings; unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Inputs stay out of pydantic's own texts: one of them may be a URL with a password.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class RequestSettings(Section):
@@ -65,6 +74,8 @@ class RequestSettings(Section):
     tags_max: PositiveInt = 32
     batch_max: PositiveInt = 10_000
     batch_concurrency: PositiveInt = 8
+    check_s: PositiveFloat = 15.0
+    """Wall time of the question that ``doctor`` asks a model; ``embedded.start_s`` on top where one has to start."""
     max_tokens: PositiveInt = 512
     """Output tokens asked for when the caller names none; always sent, so that a cost has an upper bound (L1)."""
     max_tokens_max: PositiveInt = 32_768
@@ -81,8 +92,9 @@ class RequestSettings(Section):
 class RedisSettings(Section):
     """The two Redis roles (X0). ``None`` means the embedded server of the data folder."""
 
-    state_url: SecretStr | None = None
-    cache_url: SecretStr | None = None
+    state_url: RedisUrl | None = None
+    cache_url: RedisUrl | None = None
+    """``redis://``, ``rediss://`` (TLS) or ``unix://``; a password in it is percent-encoded."""
     timeout_s: PositiveFloat = 0.25
     """Socket, connect and pool-wait bound of every call (X7)."""
     pool_max: PositiveInt = 64
@@ -300,6 +312,9 @@ class AgentCapability(Section):
     """Which list of ``roles`` answers for it."""
     tools: tuple[Name, ...] = ()
     """Capabilities of ``tools.yaml`` that it may use."""
+    version: Annotated[str, Field(max_length=64)] = ""
+    """Of a Python handler whose answers are cached: a new one forgets the old answers. Empty: they are forgotten with
+    each registration."""
     cacheable: bool | None = None
     """Whether its answers may be served again. ``None``: yes through a model, no for a Python handler, whose side
     effects nobody knows."""

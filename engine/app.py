@@ -24,7 +24,7 @@ from configs.settings import AgentCapability, Settings
 from engine.compose import Parts, open_parts
 from engine.contract import BreakerView
 from engine.errors import EngineClosed, InvalidInput, UnknownName
-from engine.events import Event, Final
+from engine.events import Emit, Event, Final
 from engine.gateway.admit import Options, build_request
 from engine.types import Answer, CacheMode, Decision, Request
 
@@ -68,6 +68,7 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._open = True
+        self._working: set[asyncio.Task[Answer]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -96,7 +97,7 @@ class Engine:
                     await engine.preload()
                 yield engine
             finally:
-                engine._open = False
+                await engine._close()
 
     @property
     def settings(self) -> Settings:
@@ -111,7 +112,7 @@ class Engine:
     @property
     def degraded(self) -> Mapping[str, str]:
         """What is missing right now, and why."""
-        return dict(self._parts.degraded)
+        return self._parts.degraded_now()
 
     @property
     def cache_client(self) -> Redis | None:
@@ -131,7 +132,15 @@ class Engine:
 
         Raises ``InvalidInput``, ``NotBuilt``, ``AllRoutesUnavailable``, ``RejectedByModel``, ``DeadlineExceeded``.
         """
-        return await self._parts.run.answer(self._request(prompt, options), None)
+        work = self._begin(self._request(prompt, options), None)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if work.cancelled() and not self._open:
+                raise _closed() from None
+            work.cancel()
+            await asyncio.wait((work,))
+            raise
 
     async def stream(self, prompt: Prompt, **options: Unpack[AskOptions]) -> AsyncGenerator[Event]:
         """The same as a stream of events, ending with ``Final``; closing it cancels the work.
@@ -140,17 +149,19 @@ class Engine:
         """
         request = self._request(prompt, options)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        # A task of its own, because a span held open across a yield would leak into the consumer.
-        work = asyncio.create_task(self._parts.run.answer(request, events.put_nowait))
+        work = self._begin(request, events.put_nowait)
         work.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
                 yield event
+            if work.cancelled() and not self._open:
+                raise _closed()
             await work
         finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.wait((work,))
+            work.cancel()
+            await asyncio.wait((work,))
+            if not work.cancelled():
+                work.exception()  # its consumer has left: nobody else will look at it
 
     async def execute_batch(
         self,
@@ -173,24 +184,29 @@ class Engine:
         width = limits.batch_concurrency if concurrency is None else concurrency
         if width < 1:
             raise InvalidInput("concurrency must be at least 1", code="invalid_option")
+        if prompts:
+            self._request(prompts[0] if isinstance(prompts[0], str) and prompts[0].strip() else "?", options)
         places = asyncio.Semaphore(width)
-        done = 0
 
         async def one(prompt: Prompt) -> Answer | SwitchgearError:
-            nonlocal done
             async with places:
                 try:
                     return await self.execute(prompt, **options)
                 except SwitchgearError as exc:
                     return exc
-                finally:
-                    done += 1
-                    if on_done is not None:
-                        on_done(done, len(prompts))
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(prompt)) for prompt in prompts]
-        return [task.result() for task in tasks]
+        tasks = [asyncio.create_task(one(prompt)) for prompt in prompts]
+        try:
+            for done, task in enumerate(asyncio.as_completed(tasks), start=1):
+                await task
+                if on_done is not None:
+                    on_done(done, len(prompts))
+            return [task.result() for task in tasks]
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
     async def route(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Decision:
         """Who would answer, and why, without asking anyone."""
@@ -216,9 +232,25 @@ class Engine:
         """Load everything a first question would wait for: router, graph, local model (serve.preload)."""
         await self._parts.preload(on_step)
 
+    def _begin(self, request: Request, emit: Emit | None) -> asyncio.Task[Answer]:
+        """Start answering in a task of its own: the engine can end it, and no span leaks into a consumer."""
+        work = asyncio.create_task(self._parts.run.answer(request, emit))
+        self._working.add(work)
+        work.add_done_callback(self._working.discard)
+        return work
+
+    async def _close(self) -> None:
+        """Refuse new requests and end those under way; whoever waits for one gets ``EngineClosed``."""
+        self._open = False
+        working = tuple(self._working)
+        for work in working:
+            work.cancel()
+        if working:
+            await asyncio.wait(working)
+
     def _request(self, prompt: Prompt, options: AskOptions) -> Request:
         if not self._open:
-            raise EngineClosed("this engine has been closed", hint="ask inside `async with Engine.open(…)`")
+            raise _closed()
         given: dict[str, Any] = dict(options)
         for name in given:
             if name not in AskOptions.__annotations__:
@@ -237,6 +269,10 @@ class Engine:
             request_id=uuid.uuid4().hex,
             now_s=time.monotonic(),
         )
+
+
+def _closed() -> EngineClosed:
+    return EngineClosed("this engine has been closed", hint="ask inside `async with Engine.open(…)`")
 
 
 async def final_answer(events: AsyncIterator[Event]) -> Answer:

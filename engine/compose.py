@@ -17,16 +17,17 @@ from functools import partial
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from agents.endpoint import Endpoint
 from agents.handler import AnyHandler, HandlerAgent
 from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
 from agents.roster import Roster
+from configs.keys import usable_models
 from configs.settings import AgentCapability, Settings
 from engine.cache.exact import RedisExactCache
-from engine.contract import AnswerCache, Ledger, Router
+from engine.contract import AnswerCache, BreakerState, Ledger, Router
 from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
+from engine.embedded import Hold, ReattachingCache
 from engine.gateway.gateway import Gateway
 from engine.legs import Legs
 from engine.models import Models
@@ -43,12 +44,14 @@ from engine.routing.thread import EncoderThread
 from engine.run import Drive, Run
 from engine.telemetry.tracing import open_tracer
 from engine.types import Answer
-from memory.embedded.attach import Attachment, attach
+from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
 from memory.embedded.redis_server import redis_cache
 from memory.errors import BackendUnavailable
 
 OnStep = Callable[[str], None]
+CACHE = "store:redis.cache"
+"""Breaker key of the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,17 @@ class Parts:
     degraded: Mapping[str, str]
     _router: Once[Router]
     _pipeline: Once[Drive]
-    _model_host: Once[Attachment]
+    _model_host: Hold
 
     async def router(self) -> Router:
         """The router, loading MiniLM if this is the first question."""
         return await self._router.get()
+
+    def degraded_now(self) -> dict[str, str]:
+        """What was missing at the start, and the cache while its breaker is not closed."""
+        view = self.breakers.of(CACHE).view()
+        gone = {} if view.state is BreakerState.CLOSED else {"cache": view.reason}
+        return {**self.degraded, **gone}
 
     async def cache_version(self) -> str:
         """Version of the Redis behind the cache. Raises ``BackendUnavailable``."""
@@ -88,8 +97,9 @@ class Parts:
         """Make everything that is made on first use, side by side."""
         say = on_step if on_step is not None else _silent
         say("loading MiniLM, LangGraph and the local model")
-        jobs: list[Once[Router] | Once[Drive] | Once[Attachment]] = [self._router, self._pipeline]
-        if any(self.settings.providers[m.provider].embedded for m in self.settings.models.values()):
+        jobs: list[Once[Router] | Once[Drive] | Hold] = [self._router, self._pipeline]
+        routed = {model for chain in self.settings.roles.values() for model in chain}
+        if any(self.settings.providers[self.settings.models[m].provider].embedded for m in routed):
             jobs.append(self._model_host)
         await asyncio.gather(*(job.get() for job in jobs))
         say("ready")
@@ -106,17 +116,18 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         roster = Roster(PromptedAgent(capability) for capability in settings.agents)
         breakers = LocalBreakerStore(settings.breaker, clock=time.monotonic, sample=random.random)
         degraded: dict[str, str] = {}
-        client = await _open_cache(settings, stack, degraded)
-        gateway = Gateway(_guarded(client, settings, breakers), Policy(roster, settings).key_of)
+        client, cache = await _open_cache(settings, breakers, stack, degraded)
+        unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
+        gateway = Gateway(cache, Policy(roster, settings, unusable).key_of, missing=tuple(degraded))
         stack.push_async_callback(gateway.drain)
 
         shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random)
         model_host = _model_host(settings, stack)
-        models = Models(settings, environ, lambda: _embedded_endpoint(model_host))
+        models = Models(settings, environ, model_host)
         stack.push_async_callback(models.aclose)
         stack.push_async_callback(shield.aclose)
         legs = Legs(roster, models, shield, PriceBook(settings), settings)
-        router = _router(settings, roster, breakers, stack)
+        router = _router(settings, roster, breakers, unusable, stack)
         ledger = DenyingLedger()
         pipeline = _pipeline(router, legs, ledger)
         for once in (router, pipeline):
@@ -140,35 +151,31 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         )
 
 
-async def _open_cache(settings: Settings, stack: AsyncExitStack, degraded: dict[str, str]) -> Redis | None:
-    """The cache's client, or ``None`` with the reason in ``degraded``."""
-    if not settings.cache.enabled:
-        return None
+async def _open_cache(
+    settings: Settings, breakers: LocalBreakerStore, stack: AsyncExitStack, degraded: dict[str, str]
+) -> tuple[Redis | None, AnswerCache | None]:
+    """The cache and its client, or nothing with the reason in ``degraded``."""
     redis = settings.redis
+    if not settings.cache.enabled:
+        return None, None
+    hold: Hold | None = None
     if redis.cache_url is not None:
         client = connect(redis.cache_url.get_secret_value(), None, redis)
     else:
+        hold = Hold(partial(attach, redis_cache(redis.cache_max_mb), settings.data_dir, settings.embedded))
+        stack.push_async_callback(hold.leave)
         try:
-            spec = redis_cache(redis.cache_max_mb)
-            attachment = await attach(spec, settings.data_dir, settings.embedded)
+            attachment = await hold.get()
         except BackendUnavailable as exc:
             degraded["cache"] = str(exc)
-            return None
-        stack.push_async_callback(attachment.leave)
+            return None, None
         client = connect(attachment.address, attachment.secret, redis)
     stack.push_async_callback(client.aclose)
-    return client
-
-
-def _guarded(client: Redis | None, settings: Settings, breakers: LocalBreakerStore) -> AnswerCache | None:
-    if client is None:
-        return None
-    return ShieldedCache(
-        RedisExactCache(client, entry_bytes_max=settings.cache.entry_bytes_max),
-        StoreGuard(breakers),
-        subject="store:redis.cache",
-        timeout_s=settings.redis.timeout_s,
-    )
+    cache: AnswerCache = RedisExactCache(client, entry_bytes_max=settings.cache.entry_bytes_max)
+    if hold is not None:
+        cache = ReattachingCache(cache, hold)
+    guard = StoreGuard(breakers)
+    return client, ShieldedCache(cache, guard, subject=CACHE, timeout_s=redis.timeout_s, places=redis.pool_max)
 
 
 def _may_keep(roster: Roster, answer: Answer) -> bool:
@@ -183,28 +190,18 @@ def _may_keep(roster: Roster, answer: Answer) -> bool:
     return isinstance(agent, PromptedAgent) if declared is None else declared
 
 
-def _model_host(settings: Settings, stack: AsyncExitStack) -> Once[Attachment]:
-    async def start() -> Attachment:
-        return await attach(local_model(settings.embedded), settings.data_dir, settings.embedded)
-
-    async def stop() -> None:
-        await host.settle()
-        attachment = host.peek()
-        if attachment is not None:
-            await attachment.leave()
-
-    host = Once(start)
-    stack.push_async_callback(stop)
-    return host
-
-
-async def _embedded_endpoint(host: Once[Attachment]) -> Endpoint:
-    attachment = await host.get()
-    return Endpoint(base_url=attachment.address, api_key=attachment.secret)
+def _model_host(settings: Settings, stack: AsyncExitStack) -> Hold:
+    hold = Hold(partial(attach, local_model(settings.embedded), settings.data_dir, settings.embedded))
+    stack.push_async_callback(hold.leave)
+    return hold
 
 
 def _router(
-    settings: Settings, roster: Roster, breakers: LocalBreakerStore, stack: AsyncExitStack
+    settings: Settings,
+    roster: Roster,
+    breakers: LocalBreakerStore,
+    unusable: Mapping[str, str],
+    stack: AsyncExitStack,
 ) -> Once[Router]:
     encoder = EncoderThread(partial(load_encoder, settings.encoder))
     stack.push_async_callback(encoder.aclose)
@@ -215,7 +212,7 @@ def _router(
         return {subjects[subject]: view.ema_success for subject, view in views.items()}
 
     async def make() -> Router:
-        router = ZeroShotRouter(settings, encoder, _agent_source(roster), health)
+        router = ZeroShotRouter(settings, encoder, _agent_source(roster), health, unusable)
         await router.warm()
         return router
 

@@ -76,6 +76,8 @@ class Legs:
             failure = exc.failure
         outcome = Outcome.OK if failure is None else classify(failure)
         called = model_report if leg.model is not None else agent_report
+        # When the agent's own breaker refused, the model was never asked and its report says nothing.
+        told = agent_report if agent_report.tries == 0 else called
         attempt = Attempt(
             agent=leg.agent,
             model=leg.model,
@@ -86,7 +88,7 @@ class Legs:
             usage=draft.usage,
             cost=self._cost(leg, draft.usage),
             tries=called.tries,
-            breaker=called.breaker.value,
+            breaker=told.breaker.value,
             finish_reason=draft.finish_reason,
             error=None if failure is None else failure.detail,
             retry_after_s=None if failure is None else failure.retry_after_s,
@@ -135,7 +137,6 @@ class Legs:
             ),
             deadline=request.deadline,
             request_id=request.id,
-            tags=request.tags,
         )
 
     def _cost(self, leg: Leg, usage: Usage) -> Money:

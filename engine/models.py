@@ -6,7 +6,7 @@ once its host runs: starting it is part of the first call, so that a start that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from agents.contract import ChatModel, Chunk, ModelRef
@@ -16,18 +16,23 @@ from agents.model import model_ref, open_model
 from configs.errors import SwitchgearError
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
 from configs.settings import Settings
+from engine.embedded import Hold
+from memory.embedded.attach import Attachment
 
-OpenEndpoint = Callable[[], Awaitable[Endpoint]]
+
+BROKEN = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.RESET})
+"""Failures after which the host may be gone; when it is not, looking for it anew costs a millisecond."""
 
 
 class EmbeddedChat:
-    """``ChatModel`` of the embedded host; ``endpoint`` starts or finds it."""
+    """``ChatModel`` of the embedded host; ``host`` starts or finds it."""
 
-    def __init__(self, ref: ModelRef, settings: Settings, endpoint: OpenEndpoint) -> None:
+    def __init__(self, ref: ModelRef, settings: Settings, host: Hold) -> None:
         self._ref = ref
         self._settings = settings
-        self._endpoint = endpoint
-        self._inner: tuple[Endpoint, ChatModel] | None = None
+        self._host = host
+        self._inner: tuple[Attachment, ChatModel] | None = None
+        self._lost = False
 
     @property
     def ref(self) -> ModelRef:
@@ -37,11 +42,18 @@ class EmbeddedChat:
     async def stream(
         self, messages: tuple[Message, ...], sampling: Sampling, deadline: Deadline
     ) -> AsyncGenerator[Chunk]:
-        """Generate through the host, starting it first. Raises ``CallFailed``."""
+        """Generate through the host, starting it first. Raises ``CallFailed``.
+
+        When nobody listens at its address, the next call looks for the host anew.
+        """
         model = await self._model()
-        async with aclosing(model.stream(messages, sampling, deadline)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        try:
+            async with aclosing(model.stream(messages, sampling, deadline)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except CallFailed as exc:
+            self._lost = exc.failure.kind in BROKEN
+            raise
 
     async def aclose(self) -> None:
         """Release the connections; the host belongs to whoever attached to it."""
@@ -50,20 +62,25 @@ class EmbeddedChat:
 
     async def _model(self) -> ChatModel:
         try:
-            endpoint = await self._endpoint()
+            if self._lost and self._inner is not None:
+                attachment = await self._host.renew(self._inner[0])
+            else:
+                attachment = await self._host.get()
         except SwitchgearError as exc:
             detail = f"the embedded model did not start: {exc.message}"
             raise CallFailed(Failure(kind=FailureKind.CONNECT, detail=detail)) from exc
-        if self._inner is None or self._inner[0] != endpoint:
+        self._lost = False
+        if self._inner is None or self._inner[0] is not attachment:
             await self.aclose()
-            self._inner = (endpoint, open_model(self._ref.id, self._settings, {}, endpoint))
+            endpoint = Endpoint(base_url=attachment.address, api_key=attachment.secret)
+            self._inner = (attachment, open_model(self._ref.id, self._settings, {}, endpoint))
         return self._inner[1]
 
 
 class Models:
     """Routes by model id. ``environ`` is the environment as it was read at start."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], embedded: OpenEndpoint) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], embedded: Hold) -> None:
         self._settings = settings
         self._environ = environ
         self._embedded = embedded

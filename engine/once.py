@@ -28,7 +28,7 @@ class Once(Generic[T]):
         return None if task is None or not task.done() or _failed(task) else task.result()
 
     async def settle(self) -> None:
-        """Wait until nothing is being made, for a clean end."""
+        """Stop a making that is under way and wait for its end, for a clean end of the engine."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait((self._task,))

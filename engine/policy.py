@@ -1,10 +1,13 @@
 """What the engine would answer with, as one digest: the part of every cache key that its operator controls.
 
-Agents and their prompts, model chains, the models behind them. Change any of it and old answers are not read
+Agents and their prompts, model chains, the models and servers behind them, the encoder. Change any of it and old answers are not read
 again (cache.write: invalidation by agent version).
 """
 
 from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
 
 from agents.contract import Agent
 from agents.prompted import PromptedAgent
@@ -20,20 +23,25 @@ GUARD = "none"
 class Policy:
     """The digest of a roster under settings, computed once per generation of the roster."""
 
-    def __init__(self, roster: Roster, settings: Settings) -> None:
+    def __init__(self, roster: Roster, settings: Settings, unusable: Mapping[str, str]) -> None:
         self._roster = roster
         self._fixed = digest(
             (
                 GUARD,
                 settings.profile,
+                " ".join(sorted(unusable)),
                 *(f"{role}={' '.join(chain)}" for role, chain in sorted(settings.roles.items())),
                 *(f"{name}={model.model_dump_json()}" for name, model in sorted(settings.models.items())),
+                *(f"{name}={server.model_dump_json()}" for name, server in sorted(settings.providers.items())),
+                settings.encoder.model_dump_json(),
+                str(settings.embedded.model_context),
                 settings.routing.model_dump_json(),
                 str(settings.request.max_tokens),
             )
         )
         self._generation = -1
         self._digest = ""
+        self._registrations: dict[str, tuple[Agent, str]] = {}
 
     def key_of(self, request: Request) -> str:
         """The cache key of ``request`` under the policy of this moment."""
@@ -44,10 +52,17 @@ class Policy:
         if self._generation != self._roster.generation:
             agents = self._roster.agents
             self._generation = self._roster.generation
-            self._digest = digest((self._fixed, *(_identity(agents[name]) for name in sorted(agents))))
+            self._registrations = {name: (agents[name], self._version(name, agents[name])) for name in agents}
+            versions = (f"{name}={version}" for name, (_, version) in sorted(self._registrations.items()))
+            self._digest = digest((self._fixed, *versions))
         return self._digest
 
-
-def _identity(agent: Agent) -> str:
-    prompt = agent.system_prompt if isinstance(agent, PromptedAgent) else type(agent).__name__
-    return f"{agent.capability.model_dump_json()}\n{prompt}"
+    def _version(self, name: str, agent: Agent) -> str:
+        capability = agent.capability.model_dump_json()
+        if isinstance(agent, PromptedAgent):
+            return f"{capability}\n{agent.system_prompt}"
+        if agent.capability.version:
+            return capability
+        # What code would answer, only the code knows: every registration counts as another agent.
+        known = self._registrations.get(name)
+        return known[1] if known is not None and known[0] is agent else uuid.uuid4().hex

@@ -20,6 +20,7 @@ from engine.contract import CachedAnswer, Ledger
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
 from engine.events import Degraded, Emit, Final, Routed, Token
 from engine.gateway.gateway import Admitted, Gateway
+from engine.resilience.shielded import one_failure_per_request
 from engine.state import RunInput, RunState
 from engine.telemetry.tracing import trace_id_of
 from engine.types import Answer, Request
@@ -45,7 +46,12 @@ class Run:
     async def answer(self, request: Request, emit: Emit | None) -> Answer:
         """Answer ``request`` or raise one of ``engine.errors``; events go to ``emit`` as they happen."""
         started_s = time.monotonic()
-        with self.tracer.start_as_current_span("switchgear.execute", record_exception=False) as span:
+        with (
+            one_failure_per_request(),
+            self.tracer.start_as_current_span(
+                "switchgear.execute", record_exception=False, set_status_on_exception=False
+            ) as span,
+        ):
             trace_id = trace_id_of(span)
             span.set_attribute("switchgear.request_id", request.id)
             try:
@@ -75,11 +81,14 @@ class Run:
         return answer
 
     async def _run_graph(self, request: Request, emit: Emit | None) -> RunState:
+        whole = asyncio.timeout(request.deadline.remaining_s(time.monotonic()) + GRACE_S)
         try:
-            async with asyncio.timeout(request.deadline.remaining_s(time.monotonic()) + GRACE_S):
+            async with whole:
                 drive = await self.pipeline()
                 return await drive({"request": request, "streaming": emit is not None}, emit)
         except TimeoutError as exc:
+            if not whole.expired():
+                raise
             raise DeadlineExceeded("the request's deadline passed", hint="allow more deadline_s") from exc
         finally:
             # A run that reached its end has settled, and then this changes nothing.
@@ -98,10 +107,12 @@ def _conclude(state: RunState, admitted: Admitted, trace_id: str, started_s: flo
         if last is not None and last.outcome is Outcome.DEADLINE:
             raise DeadlineExceeded(f"the deadline passed: {last.error}", hint="allow more deadline_s")
         raise AllRoutesUnavailable(attempts)
-    degraded = admitted.degraded + (("fallback",) if len(attempts) > 1 else ())
+    fell_back = ("fallback",) if len(attempts) > 1 else ()
+    degraded = (*admitted.degraded, *state["decision"].degraded, *fell_back)
     return Answer(
         text=state["text"],
-        source="model",
+        source="handler" if last.model is None else "model",
+        agent=last.agent,
         decision=state["decision"],
         attempts=attempts,
         usage=sum((a.usage for a in attempts), Usage()),
@@ -134,6 +145,7 @@ def _from_cache(hit: CachedAnswer, request: Request, emit: Emit | None, trace_id
     return Answer(
         text=hit.text,
         source="exact_cache",
+        agent=hit.decision.agent,
         decision=hit.decision,
         attempts=(),
         usage=Usage(),

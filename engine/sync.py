@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Unpack
 from configs.errors import SwitchgearError
 from configs.settings import Settings
 from engine.app import AskOptions, Engine, Prompt
+from engine.errors import EngineClosed
 from engine.types import Answer, Decision
 
 T = TypeVar("T")
@@ -30,6 +31,9 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise EngineClosed("this engine has been closed", hint="ask inside `with SyncEngine.open(…)`")
         waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return waiting.result()

@@ -8,7 +8,7 @@ from typing import Literal
 from configs.kernel import Deadline, Message, Money, Outcome, Principal, Usage
 
 CacheMode = Literal["default", "off", "refresh"]
-Source = Literal["model", "exact_cache"]
+Source = Literal["model", "handler", "exact_cache"]
 Strategy = Literal["single"]
 
 
@@ -67,6 +67,10 @@ class Decision:
     reason: str
     candidates: tuple[Candidate, ...] = ()
     legs: tuple[Leg, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Models of the chain that cannot be asked here, as in ``gpt-6-luna: OPENAI_API_KEY is not set``."""
+    degraded: tuple[str, ...] = ()
+    """What routing had to do without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,8 @@ class Answer:
 
     text: str
     source: Source
+    agent: str
+    """Who answered; another one than ``decision.agent`` after a fallback."""
     decision: Decision
     attempts: tuple[Attempt, ...]
     usage: Usage

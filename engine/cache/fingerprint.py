@@ -28,8 +28,8 @@ def digest(fields: Iterable[str]) -> str:
 
 
 def normalise(text: str) -> str:
-    """NFC, one kind of line end, no surrounding space. Case and inner space stay: they can carry meaning."""
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    """NFC, one kind of line end, no trailing space. Case and other space stay: they can carry meaning."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).rstrip()
 
 
 def scope_key(tenant_id: str, user_id: str) -> str:
@@ -47,13 +47,18 @@ def fingerprint(request: Request, *, policy: str) -> str:
     fields = [
         SCHEMA,
         policy,
-        request.agent or "",
+        *_optional(request.agent),
         *_counted(request.models),
-        "" if request.max_tokens is None else str(request.max_tokens),
-        "" if request.temperature is None else repr(request.temperature),
+        *_optional(request.max_tokens),
+        *_optional(request.temperature),
         *_counted(_flatten(request.messages)),
     ]
     return f"sg:{SCHEMA}:{scope_key(principal.tenant_id, principal.user_id)}:{digest(fields)}"
+
+
+def _optional(value: object) -> tuple[str, ...]:
+    """``None`` apart from every value, also from an empty one."""
+    return ("none",) if value is None else ("some", repr(value))
 
 
 def _counted(items: Iterable[str]) -> list[str]:

@@ -28,11 +28,17 @@ class Admitted:
 
 
 class Gateway:
-    """Admission and the exact tier. ``key_of`` gives the cache key under the engine's current policy."""
+    """Admission and the exact tier. ``key_of`` gives the cache key under the engine's current policy.
 
-    def __init__(self, cache: AnswerCache | None, key_of: Callable[[Request], str]) -> None:
+    ``missing`` is what every answer has to declare as degraded, because it was not there at the start.
+    """
+
+    def __init__(
+        self, cache: AnswerCache | None, key_of: Callable[[Request], str], missing: tuple[str, ...] = ()
+    ) -> None:
         self._cache = cache
         self._key_of = key_of
+        self._missing = missing
         self._writes: dict[str, asyncio.Task[bool]] = {}
 
     async def admit(self, request: Request) -> Admitted:
@@ -44,7 +50,7 @@ class Gateway:
         if request.principal.tier is not Tier.LOCAL:
             raise NotBuilt(f"tier {request.principal.tier.value!r} with its rate limit and budget", "admit.rate")
         if self._cache is None or request.cache == "off":
-            return Admitted(request=request, key=None, hit=None)
+            return Admitted(request=request, key=None, hit=None, degraded=self._missing)
         key = self._key_of(request)
         if request.cache == "refresh":
             return Admitted(request=request, key=key, hit=None)
@@ -65,7 +71,10 @@ class Gateway:
         if self._cache is None or admitted.key is None:
             return
         key = admitted.key
-        task = asyncio.create_task(self._put(self._cache, key, answer, admitted.request.ttl_s))
+        if self._key_of(admitted.request) != key:
+            return  # an agent was replaced meanwhile: nobody knows whose answer this is
+        before = self._writes.get(key)
+        task = asyncio.create_task(self._put(self._cache, key, answer, admitted.request.ttl_s, before))
         self._writes[key] = task
         task.add_done_callback(lambda done: self._written(key, done))
 
@@ -79,7 +88,11 @@ class Gateway:
             del self._writes[key]
 
     @staticmethod
-    async def _put(cache: AnswerCache, key: str, answer: CachedAnswer, ttl_s: int) -> bool:
+    async def _put(
+        cache: AnswerCache, key: str, answer: CachedAnswer, ttl_s: int, before: asyncio.Task[bool] | None
+    ) -> bool:
+        if before is not None:  # the younger answer is the one that stays
+            await asyncio.wait((before,))
         try:
             await cache.put(key, answer, ttl_s=ttl_s)
         except SwitchgearError:

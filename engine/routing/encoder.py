@@ -7,11 +7,13 @@ padding, so a vector cannot depend on what else is in the batch (docs/decisions/
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Final, Protocol, cast
 
 import numpy as np
@@ -121,25 +123,37 @@ def start_encoder(
 ) -> MiniLm:
     """An encoder over the bytes of an ONNX model. Raises ``ModelFileError``.
 
-    ``fusions`` are ONNX Runtime's own default. They are off here: folding int8 to float32 once at load is all that
-    helps, and the fusions beyond it are 6 % slower on this model (docs/decisions/0006-encoder.md).
+    ``fusions`` switches on every optimisation of ONNX Runtime, which is its default. Here one of them is off: it
+    makes this model 6 % slower (docs/decisions/0006-encoder.md).
     """
     tokenizer = _tokenizer(settings)
     # Late: 0.1 s that a cached answer never needs, and this runs on the encoder's own thread.
-    ort = import_module("onnxruntime")
-    levels = ort.GraphOptimizationLevel
+    ort = onnx_runtime()
     options = ort.SessionOptions()
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if fusions else levels.ORT_ENABLE_BASIC
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = cast("_Session", ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
-        encoder = MiniLm(session, tokenizer, settings, known)
+        session = ort.InferenceSession(
+            model,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=None if fusions else ["SkipLayerNormFusion"],
+        )
+        encoder = MiniLm(cast("_Session", session), tokenizer, settings, known)
         encoder.encode([MODEL_PACKAGE])
     except (EmbeddingInvalid, *_ort_errors()) as exc:
         raise ModelFileError("the encoder's model is not a readable MiniLM ONNX file", hint=_HINT) from exc
     return encoder
+
+
+def onnx_runtime() -> ModuleType:
+    """ONNX Runtime, imported with its telemetry off: left on, it writes a device id into the home folder and reports.
+
+    The variable has to stand before the import; ``disable_telemetry_events()`` comes after the id is written.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    return import_module("onnxruntime")
 
 
 _HINT: Final = "install the `local` extra, or set encoder.model_path and encoder.model_sha256 to a MiniLM file"

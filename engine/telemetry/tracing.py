@@ -21,7 +21,9 @@ def open_tracer() -> trace.Tracer:
     """A tracer whose spans have valid ids."""
     current = trace.get_tracer_provider()
     if isinstance(current, trace.ProxyTracerProvider):
-        current = TracerProvider(resource=Resource({"service.name": SCOPE, "service.version": RELEASE}))
+        current = TracerProvider(
+            resource=Resource({"service.name": SCOPE, "service.version": RELEASE}), shutdown_on_exit=False
+        )
     return current.get_tracer(SCOPE, RELEASE)
 
 

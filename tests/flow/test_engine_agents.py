@@ -50,6 +50,7 @@ async def test_a_registered_agent_gets_its_own_kind_of_question_at_once_and_only
     assert before.agent != "tides"
     assert (answer.decision.agent, answer.text, answer.model) == ("tides", "18:37, for When", None)
     assert answer.attempts[0].outcome is Outcome.OK
+    assert (answer.agent, answer.source) == ("tides", "handler")
     assert other.agent == "rust"
     assert after == before
 
@@ -107,6 +108,7 @@ async def test_a_handler_that_keeps_failing_is_left_alone_and_general_answers(tm
     assert view.state is BreakerState.OPEN
     assert {(a.attempts[-1].agent, a.attempts[-1].outcome) for a in answers} == {("general", Outcome.OK)}
     assert answers[-1].attempts[0].called is False
+    assert {(a.agent, a.decision.agent, a.source) for a in answers} == {("general", "tides", "model")}
     assert "sk-secret" not in repr(answers)
 
 
