@@ -261,7 +261,7 @@ class Engine:
             )
         except (ValueError, AttributeError) as exc:
             raise InvalidInput(str(exc), code="invalid_option") from exc
-        return build_request(
+        request = build_request(
             prompt,
             principal,
             Options(**given),
@@ -269,6 +269,13 @@ class Engine:
             request_id=uuid.uuid4().hex,
             now_s=time.monotonic(),
         )
+        # The router would refuse these too, but only after MiniLM and LangGraph have been loaded.
+        if request.agent is not None and request.agent not in self._parts.roster.agents:
+            raise UnknownName("agent", request.agent, self._parts.roster.agents)
+        for model in request.models:
+            if model not in self.settings.models:
+                raise UnknownName("model", model, self.settings.models)
+        return request
 
 
 def _closed() -> EngineClosed:
