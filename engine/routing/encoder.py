@@ -148,7 +148,7 @@ def start_encoder(
 
 
 def onnx_runtime() -> ModuleType:
-    """ONNX Runtime, imported with its telemetry off: left on, it writes a device id into the home folder and reports.
+    """ONNX Runtime with its telemetry off: left on, it writes a device id into the home folder and reports.
 
     The variable has to stand before the import; ``disable_telemetry_events()`` comes after the id is written.
     """
