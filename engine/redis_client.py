@@ -8,7 +8,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
+from redis.exceptions import RedisError
 
+from configs.errors import ConfigError
 from configs.settings import RedisSettings
 
 
@@ -16,8 +18,22 @@ def connect(url: str, secret: SecretStr | None, settings: RedisSettings) -> Redi
     """A client that never waits longer than ``settings.timeout_s`` and never retries by itself (X3, X7).
 
     Connects at the first command. ``url`` is what redis-py takes: ``redis://``, ``rediss://`` or ``unix://``.
+    Raises ``ConfigError`` for one it does not take, without any part of it.
     """
-    pool = BlockingConnectionPool.from_url(
+    try:
+        pool = _pool(url, secret, settings)
+        pool.make_connection()  # connects to nobody, but refuses options in the URL that it does not know
+    except (ValueError, TypeError, RedisError):
+        # Their messages quote the URL, and so would the traceback's "direct cause".
+        raise ConfigError(
+            "a Redis URL cannot be used: its options or its form are not what redis-py takes",
+            hint="check redis.cache_url and redis.state_url; schemes are redis://, rediss:// and unix://",
+        ) from None
+    return Redis.from_pool(pool)  # unlike Redis(connection_pool=…), closing the client closes the pool
+
+
+def _pool(url: str, secret: SecretStr | None, settings: RedisSettings) -> BlockingConnectionPool:
+    return BlockingConnectionPool.from_url(
         url,
         max_connections=settings.pool_max,
         timeout=settings.timeout_s,
@@ -28,4 +44,3 @@ def connect(url: str, secret: SecretStr | None, settings: RedisSettings) -> Redi
         driver_info=DriverInfo(name="redis-py", lib_version=redis_version),
         **({} if secret is None else {"password": secret.get_secret_value()}),
     )
-    return Redis.from_pool(pool)  # unlike Redis(connection_pool=…), closing the client closes the pool

@@ -35,7 +35,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ("sql", "general"),
         ),
         ("SWITCHGEAR_REDIS__CACHE_URL", "redis://h", ("redis", "cache_url"), SecretStr("redis://h")),
-        ("SWITCHGEAR_REDIS__CACHE_URL", "6379", ("redis", "cache_url"), SecretStr("6379")),
+        ("SWITCHGEAR_HOME", "6379", ("data_dir",), Path("6379")),
         ("SWITCHGEAR_CACHE__TTL_S", "", ("cache", "ttl_s"), 86_400),
         ("SWITCHGEAR_CACHE", "{ttl_s: 5, enabled: false}", ("cache", "ttl_s"), 5),
     ],
