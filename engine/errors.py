@@ -15,7 +15,8 @@
     ├── BackendUnavailable             memory.errors: an embedded or real store cannot be reached
     ├── CallFailed, AgentNotUsable     agents.errors
     ├── ModelFileError                 the encoder's model or tokenizer is missing or not the file it should be
-    └── EmbeddingInvalid               the encoder gave NaN, zeros or a wrong shape (fault 45)
+    ├── EmbeddingInvalid               the encoder gave NaN, zeros or a wrong shape (fault 45)
+    └── BenchFailed                    what was to be measured did not happen
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from engine.types import Attempt
 
 
+NAME_CHARS = 64
+"""As much of an unknown name as is compared and shown: no known name is longer."""
+
+
 class InvalidInput(SwitchgearError):
     """The request itself is wrong. Costs nothing and is never retried."""
 
@@ -45,9 +50,10 @@ class UnknownName(InvalidInput):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         choices = sorted(known)
+        name = name[:NAME_CHARS]  # before it is compared: that takes time with its length
         near = get_close_matches(name, choices, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices) or 'none'}"
-        super().__init__(f"unknown {kind} {name[:64]!r}", hint=hint, code=f"unknown_{kind}")
+        super().__init__(f"unknown {kind} {name!r}", hint=hint, code=f"unknown_{kind}")
 
 
 class NotBuilt(SwitchgearError):
@@ -142,3 +148,9 @@ class EmbeddingInvalid(SwitchgearError):
     """The encoder produced a vector nobody may compare or store (fault 45)."""
 
     code = "embedding_invalid"
+
+
+class BenchFailed(SwitchgearError):
+    """What a benchmark wanted to measure did not happen, so there is no figure."""
+
+    code = "bench_failed"

@@ -6,18 +6,20 @@ can change it (admit.principal).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
 
 from configs.kernel import Deadline, Message, Principal, Role
+from configs.redact import is_utf8
 from configs.settings import Settings
 from engine.errors import InvalidInput, NotBuilt
 from engine.types import CacheMode, Request
 
 MODELS_MAX = 32
 """Model ids in one request; more legs than that are a mistake, and each costs a graph step."""
+NAME_CHARS_MAX = 256
+"""Longest name of an agent or model that is looked at; configured ones have at most 64 characters."""
 IntOrNone = TypeVar("IntOrNone", int, None)
 ROLES: frozenset[str] = frozenset(get_args(Role))
 Prompt = str | Sequence[Message | Mapping[str, object]]
@@ -76,8 +78,8 @@ def _refuse_not_built(options: Options) -> None:
         (options.team is not None, "team", "run.teams"),
         (options.max_cost_usd is not None, "max_cost_usd", "cost.reserve"),
         (options.response_schema is not None, "response_schema", "serve.python"),
-        (options.priority != "normal", f"priority={options.priority!r}", "run.queue"),
-        (options.data_class in ("pii", "phi"), f"data_class={options.data_class!r}", "admit.data"),
+        (options.priority != "normal", f"priority={_shown(options.priority)}", "run.queue"),
+        (options.data_class in ("pii", "phi"), f"data_class={_shown(options.data_class)}", "admit.data"),
     )
     for asked, feature, requirement in wanted:
         if asked:
@@ -85,9 +87,11 @@ def _refuse_not_built(options: Options) -> None:
     if options.strategy in ("parallel", "cascade", "graduated", "consensus"):
         raise NotBuilt(f"strategy={options.strategy!r}", f"run.{options.strategy}")
     if options.strategy not in (None, "auto", "single"):
-        raise InvalidInput(f"strategy {options.strategy!r} is not one", hint="use 'single', or leave it out")
+        raise InvalidInput(f"strategy {_shown(options.strategy)} is not one", hint="use 'single', or leave it out")
     if options.data_class not in (None, "public", "internal"):
-        raise InvalidInput(f"data_class {options.data_class!r} is not one", hint="use 'public' or 'internal'")
+        raise InvalidInput(
+            f"data_class {_shown(options.data_class)} is not one", hint="use 'public' or 'internal'"
+        )
 
 
 def _messages(prompt: object, settings: Settings) -> tuple[Message, ...]:
@@ -125,9 +129,9 @@ def _message(item: object) -> Message:
         role, content = fields.get("role"), fields.get("content")
     else:
         raise InvalidInput(f"a message must be a mapping, not {type(item).__name__}", code="not_text")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise InvalidInput(
-            f"message role {str(role)[:32]!r} is not one of {', '.join(sorted(ROLES))}", code="invalid_message"
+            f"message role {_shown(role)} is not one of {', '.join(sorted(ROLES))}", code="invalid_message"
         )
     if not isinstance(content, str):
         raise InvalidInput(
@@ -167,19 +171,18 @@ def _deadline_s(value: object, settings: Settings) -> float:
 def _temperature(value: object) -> float | None:
     if value is None:
         return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not (math.isfinite(value) and 0 <= value <= 2)
-    ):
+    # No math.isfinite: it fails on whole numbers beyond a float. NaN and infinity are out of bounds too.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2:
         raise InvalidInput("temperature must be from 0 to 2", code="invalid_option")
     return float(value)
 
 
 def _agent(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidInput("agent must be a name", code="invalid_option")
+    if value is None:
+        return None
+    if not _is_name(value):
+        raise InvalidInput(f"agent must be a name of 1 to {NAME_CHARS_MAX} characters", code="invalid_option")
+    return cast("str", value)
 
 
 def _models(value: object) -> tuple[str, ...]:
@@ -187,15 +190,24 @@ def _models(value: object) -> tuple[str, ...]:
         return ()
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         names = cast("Sequence[object]", value)
-        if 0 < len(names) <= MODELS_MAX and all(isinstance(name, str) for name in names):
+        if 0 < len(names) <= MODELS_MAX and all(_is_name(name) for name in names):
             return tuple(dict.fromkeys(cast("Sequence[str]", names)))
-    raise InvalidInput("models must be a list of model ids", code="invalid_option")
+    raise InvalidInput(f"models must be a list of 1 to {MODELS_MAX} model ids", code="invalid_option")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= NAME_CHARS_MAX and is_utf8(value)
+
+
+def _shown(value: object) -> str:
+    """A caller's value for a message: short, and never the ``repr`` of something that may be huge."""
+    return repr(value[:32]) if isinstance(value, str) else f"of type {type(value).__name__}"
 
 
 def _cache_mode(value: object) -> CacheMode:
     if not isinstance(value, str) or value not in get_args(CacheMode):
         raise InvalidInput(
-            f"cache {value!r} is not one of {', '.join(get_args(CacheMode))}", code="invalid_option"
+            f"cache {_shown(value)} is not one of {', '.join(get_args(CacheMode))}", code="invalid_option"
         )
     return cast("CacheMode", value)
 
@@ -209,5 +221,7 @@ def _tags(value: object, most: int) -> dict[str, str]:
     for key, text in cast("Mapping[object, object]", value).items():
         if not (isinstance(key, str) and isinstance(text, str) and len(key) <= 64 and len(text) <= 256):
             raise InvalidInput("tags map short text to short text (64 and 256 characters)", code="invalid_option")
+        if not is_utf8(key) or not is_utf8(text):
+            raise InvalidInput("tags must be valid UTF-8", code="invalid_option")
         tags[key] = text
     return tags

@@ -7,6 +7,7 @@ import pytest
 from configs.errors import SwitchgearError
 from configs.kernel import Message, Principal
 from configs.settings import Settings
+from engine import errors
 from engine.errors import InvalidInput, NotBuilt
 from engine.gateway.admit import Options, build_request
 
@@ -36,6 +37,9 @@ def build(prompt: object, **options: object):
         ("lone \ud800 surrogate", "invalid_utf8"),
         ([{"role": "root", "content": "hi"}], "invalid_message"),
         ([{"content": "hi"}], "invalid_message"),
+        ([{"role": ["user"], "content": "hi"}], "invalid_message"),
+        ([{"role": {"user": 1}, "content": "hi"}], "invalid_message"),
+        ([{"role": 10**5_000, "content": "hi"}], "invalid_message"),
         ([Message("user", 5)], "unsupported_content"),  # pyright: ignore[reportArgumentType]
         ([{"role": "user", "content": [{"type": "image_url"}]}], "unsupported_content"),
     ],
@@ -62,22 +66,49 @@ def test_bad_prompt_is_refused_with_its_own_code(prompt: object, code: str):
         {"deadline_s": float("inf")},
         {"temperature": 3},
         {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"temperature": 10**400},
+        {"deadline_s": 10**400},
         {"models": "smollm2"},
         {"models": []},
         {"models": [1]},
+        {"models": [""]},
+        {"models": ["\ud800"]},
+        {"models": ["x" * 257]},
+        {"agent": ""},
+        {"agent": "\ud800"},
+        {"agent": "x" * 257},
+        {"cache": 10**5_000},
+        {"tags": {"\ud800": "a"}},
+        {"tags": {"a": "\ud800"}},
         {"cache": "sometimes"},
         {"tags": {"a": 1}},
         {"tags": ["a"]},
         {"tags": {str(i): "" for i in range(33)}},
         {"agent": 7},
         {"strategy": "magic"},
+        {"strategy": "x" * 3_000_000},
+        {"strategy": 10**5_000},
         {"data_class": "secret"},
     ],
 )
 def test_bad_option_is_refused(options: dict[str, object]):
-    """An impossible value never becomes a request."""
-    with pytest.raises(InvalidInput):
+    """An impossible value never becomes a request, and a huge one not a huge message."""
+    with pytest.raises(InvalidInput) as caught:
         build("hello", **options)
+    assert len(str(caught.value)) < 300
+    str(caught.value).encode()
+
+
+@pytest.mark.req("admit.limits")
+def test_unknown_name_is_cut_before_it_is_compared(monkeypatch: pytest.MonkeyPatch):
+    """Comparing takes time with the length: megabytes would stop the loop for seconds."""
+    compared: list[str] = []
+    monkeypatch.setattr(errors, "get_close_matches", lambda name, *_, **__: compared.append(name) or [])
+    refused = errors.UnknownName("agent", "x" * 3_000_000, ["sql"])
+    assert compared == ["x" * 64]
+    assert len(str(refused)) < 300
+    assert refused.code == "unknown_agent"
 
 
 @pytest.mark.req("serve.python")
