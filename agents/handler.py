@@ -15,6 +15,7 @@ from typing import Self
 from agents.adapt import AnyHandler, adapted
 from agents.contract import ChatModel, Chunk, Task
 from agents.errors import CallFailed
+from agents.parts import encodable
 from configs.errors import SwitchgearError
 from configs.kernel import Failure, FailureKind, Usage
 from configs.settings import AgentCapability
@@ -51,7 +52,7 @@ class HandlerAgent:
                     usage += piece.usage if piece.usage is not None else Usage()
                     code.produced_text = code.produced_text or bool(piece.text.strip())
                     if piece.text:
-                        yield Chunk(text=piece.text)
+                        yield Chunk(text=encodable(piece.text))
             if not code.produced_text:
                 raise CallFailed(Failure(kind=FailureKind.EMPTY, detail="the answer has no text"))
         yield Chunk(usage=usage, finish_reason="stop")

@@ -55,7 +55,7 @@ class Draft:
             raise self._failed(FailureKind.POLICY, "the model refused to answer", code="refusal")
         if part.finish_reason == FILTERED:
             raise self._failed(FailureKind.POLICY, "the provider's filter stopped the answer", code=FILTERED)
-        text = _encodable(part.text)
+        text = encodable(part.text)
         self._bytes += len(text.encode())
         if self._bytes > self._bytes_max:
             raise self._failed(FailureKind.OVERSIZE, f"the answer passed the cap of {self._bytes_max} bytes")
@@ -89,7 +89,7 @@ def refused(detail: str, code: str) -> CallFailed:
     return CallFailed(Failure(kind=FailureKind.REFUSED, detail=detail, code=code))
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """JSON may escape half a surrogate pair, which no store and no socket can encode."""
     try:
         text.encode()
