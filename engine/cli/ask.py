@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import options
-from engine.cli.console import err, out, print_json, progress
+from engine.cli.console import err, markup, out, print_degraded, print_json, progress, write
+from engine.cli.stdin import Stdin
 
 if TYPE_CHECKING:
     from engine.app import Engine
@@ -43,7 +43,6 @@ def ask(
 ) -> None:
     """Ask one question and stream the answer."""
     _ = debug  # read by main() before Typer runs
-    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if question == "-" else question
     asked = _Asked(
         profile=profile,
         config=config,
@@ -53,7 +52,7 @@ def ask(
         explain=explain,
         no_cache=no_cache,
     )
-    asyncio.run(_ask(text, asked))
+    asyncio.run(_ask(question, asked))
 
 
 async def _ask(question: str, asked: _Asked) -> None:
@@ -61,11 +60,15 @@ async def _ask(question: str, asked: _Asked) -> None:
     from engine.cli.render import answer_json, explanation, summary  # noqa: PLC0415 - same
 
     async with Engine.open(asked.profile, config_file=asked.config) as engine:
+        if question == "-":
+            question = await Stdin().everything(engine.settings.request.prompt_bytes_max)
         answer = await _stream(engine, question, asked)
+        degraded = engine.degraded
     if asked.as_json:
         print_json(answer_json(answer))
         return
     err().print(summary(answer))
+    print_degraded(degraded)
     if asked.explain:
         out().print(explanation(answer))
 
@@ -85,17 +88,15 @@ async def _stream(engine: Engine, question: str, asked: _Asked) -> Answer:
             async for event in events:
                 if isinstance(event, Token) and not asked.as_json:
                     bar.stop()
-                    sys.stdout.write(event.text)
-                    sys.stdout.flush()
+                    write(event.text)
                 elif isinstance(event, Routed):
                     bar.update(bar.task_ids[0], description=f"{event.decision.agent} is answering")
                 elif isinstance(event, FellBack):
-                    bar.console.print(f"[yellow]↪ {event.to_agent} takes over:[/] {event.reason}")
+                    bar.console.print(f"[yellow]↪ {markup(event.to_agent)} takes over:[/] {markup(event.reason)}")
                 yield event
 
         async with aclosing(events):
             answer = await final_answer(shown())
     if not asked.as_json:
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        write("\n")
     return answer

@@ -31,7 +31,7 @@ def bench(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measure; figures are named as in docs/benchmarks.md."""
+    """Measure; figures are named as in benchmarks/README.md."""
     _ = debug
     from configs.load import load_settings  # noqa: PLC0415 - keeps --help light
     from engine.cli.report_view import report_table  # noqa: PLC0415 - same

@@ -11,7 +11,8 @@ import typer
 
 from configs.errors import SwitchgearError
 from engine.cli import options
-from engine.cli.console import err, print_error, progress
+from engine.cli.console import err, print_degraded, print_error, progress, write
+from engine.cli.stdin import Stdin
 
 if TYPE_CHECKING:
     from configs.kernel import Message
@@ -37,24 +38,27 @@ async def _chat(profile: str | None, config: options.ConfigFile, user: str) -> N
         with progress() as bar:
             task = bar.add_task("loading", total=None)
             await engine.preload(lambda step: bar.update(task, description=step))
+        print_degraded(engine.degraded)
         err().print("[dim]an empty line or /quit ends the conversation[/]")
         history: list[Message] = []
-        while line := await asyncio.to_thread(_read_line):
-            history.append(Message("user", line))
+        stdin = Stdin()
+        while True:
             try:
-                text = await _turn(engine, history, user)
+                line = await _next_line(stdin, engine.settings.request.prompt_bytes_max)
+                if not line:
+                    return
+                text = await _turn(engine, [*history, Message("user", line)], user)
             except SwitchgearError as exc:  # one failed turn does not end the conversation
                 print_error(exc.code, exc.message, exc.hint, as_json=False)
-                history.pop()
                 continue
-            history.append(Message("assistant", text))
+            history += (Message("user", line), Message("assistant", text))
 
 
-def _read_line() -> str:
+async def _next_line(stdin: Stdin, limit: int) -> str:
     """The next line, or "" when the person is done."""
     if sys.stdin.isatty():
         err().print("[bold cyan]you[/] ", end="")
-    line = sys.stdin.readline().strip()
+    line = (await stdin.line(limit)).strip()
     return "" if line in ("/quit", "/exit") else line
 
 
@@ -66,11 +70,9 @@ async def _turn(engine: Engine, history: list[Message], user: str) -> str:
     async with aclosing(engine.stream(history, user_id=user)) as events:
         async for event in events:
             if isinstance(event, Token):
-                sys.stdout.write(event.text)
-                sys.stdout.flush()
+                write(event.text)
             elif isinstance(event, Final):
-                sys.stdout.write("\n")
-                sys.stdout.flush()
+                write("\n")
                 err().print(summary(event.answer))
                 text = event.answer.text
     return text

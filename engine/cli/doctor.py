@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from engine.cli import options
-from engine.cli.console import out, print_json, progress
+from engine.cli.console import markup, out, print_json, progress
 
 if TYPE_CHECKING:
     from engine.health import Check
@@ -60,7 +59,7 @@ def _checks_table(checks: tuple[Check, ...]) -> Table:
         table.add_column(name)
     for check in checks:
         took = "" if check.took_ms is None else f"{check.took_ms:,.0f} ms"
-        table.add_row(MARKS[check.verdict], check.name, escape(check.detail), took)
+        table.add_row(MARKS[check.verdict], check.name, markup(check.detail), took)
     return table
 
 
@@ -70,6 +69,6 @@ def _backends_table(backends: tuple[BackendStatus, ...]) -> Table:
         table.add_column(name)
     for b in backends:
         table.add_row(
-            b.name, b.state, b.version or "", str(b.pid or ""), str(b.restarts), escape(b.address or b.detail)
+            b.name, b.state, b.version or "", str(b.pid or ""), str(b.restarts), markup(b.address or b.detail)
         )
     return table

@@ -14,7 +14,7 @@ import typer
 
 from configs.errors import ConfigError, SwitchgearError
 from engine.cli import agents, ask, bench, chat, doctor, evals, route
-from engine.cli.console import err, print_error
+from engine.cli.console import drop_stdout, err, print_error
 
 app = typer.Typer(
     name="switchgear",
@@ -37,43 +37,59 @@ USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code: 0 answered, 1 failed, 2 wrong input, 130 interrupted."""
-    args = list(sys.argv[1:] if argv is None else argv)
-    debug, as_json = "--debug" in args, "--json" in args
-    args = [a for a in args if a != "--debug"]
     try:
-        code = app(args, standalone_mode=False)
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        drop_stdout()
+        code = 0
+    sys.exit(code)
+
+
+def _run(args: list[str]) -> int:
+    debug, as_json = "--debug" in args, "--json" in args
+    try:
+        code = app([a for a in args if a != "--debug"], standalone_mode=False)
     except SwitchgearError as exc:
         if debug:
             traceback.print_exc()
         print_error(exc.code, exc.message, exc.hint, as_json=as_json)
-        sys.exit(USAGE if isinstance(exc, ConfigError) or _is_input(exc) else FAILURE)
+        return USAGE if isinstance(exc, ConfigError) or _is_input(exc) else FAILURE
     except typer.Abort:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except KeyboardInterrupt:
         err().print("interrupted")
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):  # Click turns it into exit code 1
+            raise BrokenPipeError from None
+        raise
     except BrokenPipeError:
-        sys.exit(0)
+        raise
     except Exception as exc:  # noqa: BLE001 - the outermost handler: a person sees a sentence, not a stack
         if debug:
             traceback.print_exc()
-        code = _click_exit(exc)
-        if code is None:
-            print_error(
-                "internal_error",
-                f"{type(exc).__name__}: this is a bug in switchgear",
-                "run again with --debug and report what it prints",
-                as_json=as_json,
-            )
-            code = FAILURE
-        sys.exit(code)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _unforeseen(exc, as_json)
+    return code if isinstance(code, int) else 0
 
 
 def _is_input(exc: SwitchgearError) -> bool:
     from engine.errors import InvalidInput, NotBuilt  # noqa: PLC0415 - only on the way out, keeps --help light
 
     return isinstance(exc, InvalidInput | NotBuilt)
+
+
+def _unforeseen(exc: Exception, as_json: bool) -> int:
+    code = _click_exit(exc)
+    if code is not None:
+        return code
+    print_error(
+        "internal_error",
+        f"{type(exc).__name__}: this is a bug in switchgear",
+        "run again with --debug and report what it prints",
+        as_json=as_json,
+    )
+    return FAILURE
 
 
 def _click_exit(exc: Exception) -> int | None:

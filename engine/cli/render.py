@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
+from engine.cli.console import markup
 from engine.types import Answer, Attempt, Candidate, Decision
 
 _ANSWER = TypeAdapter(Answer)
@@ -55,7 +55,7 @@ def decision_view(decision: Decision) -> RenderableType:
     chain = " → ".join(f"{leg.agent}/{leg.model or 'handler'}" for leg in decision.legs)
     head = (
         f"[bold cyan]{decision.agent}[/] by [bold]{decision.strategy}[/], confidence {decision.confidence:.2f}\n"
-        f"{escape(decision.reason)}\n[dim]chain:[/] {escape(chain)}"
+        f"{markup(decision.reason)}\n[dim]chain:[/] {markup(chain)}"
     )
     return Group(head, candidates_table(decision.candidates)) if decision.candidates else head
 
@@ -71,7 +71,7 @@ def candidates_table(candidates: tuple[Candidate, ...]) -> Table:
             f"{c.score:.3f}",
             f"{c.intent:.3f}",
             f"{c.similarity:.3f}",
-            escape(", ".join(c.keyword_hits)),
+            markup(", ".join(c.keyword_hits)),
             f"{c.success:.2f}",
             f"{c.cost:.2f}",
             f"{c.latency:.2f}",
@@ -95,6 +95,6 @@ def attempts_table(attempts: tuple[Attempt, ...]) -> Table:
             f"{a.latency_ms:,.0f} ms",
             f"{a.usage.input_tokens} + {a.usage.output_tokens}" + (" est." if a.usage.estimated else ""),
             f"${a.cost.usd:.6f}",
-            escape(a.error or ""),
+            markup(a.error or ""),
         )
     return table

@@ -135,6 +135,8 @@ async def test_three_asks_at_once_share_one_folder(tmp_path: Path):
         (("ask", "-"), b"\xff\xfe", "invalid_utf8", 2),
         (("ask", "-"), b"a\0b", "nul_byte", 2),
         (("ask", "hi", "--user", "x" * 300), b"", "invalid_option", 2),
+        (("ask", "hi", "--agent", "\udcff"), b"", "invalid_option", 2),
+        (("ask", "hi", "--config", "\udcff.yaml"), b"", "config_invalid", 2),
         (("ask", "hi", "--profile", "locl"), b"", "config_invalid", 2),
         (("ask", "hi", "--config", "missing.yaml"), b"", "config_invalid", 2),
         (("bench", "cach"), b"", "unknown_bench", 2),
@@ -210,3 +212,32 @@ async def test_chat_sends_the_conversation_along(tmp_path: Path):
         assert len(provider.requests) == 2
     assert (ran.code, ran.out) == (0, "Hello Ada.\nAda.\n"), ran.err
     assert sent == ["I am Ada.", "Hello Ada.", "Who am I?"]
+
+
+@pytest.mark.req("serve.cli")
+async def test_a_line_that_is_no_text_costs_that_line_and_not_the_conversation(tmp_path: Path):
+    """Bytes that are no UTF-8 and a line beyond the limit are refused by name; the next line is answered."""
+    async with ScriptedProvider() as provider:
+        provider.script(Play(reply="Here."))
+        config = config_for(tmp_path, provider.url)
+        lines = b"caf\xe9\n" + b"x" * 300_000 + b"\nAre you there?\n"
+        ran = await switchgear(tmp_path, "chat", config=config, stdin=lines)
+        assert len(provider.requests) == 1
+    assert (ran.code, ran.out) == (0, "Here.\n"), ran.err
+    assert "invalid_utf8" in ran.err
+    assert "prompt_too_large" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.req("serve.cli", "serve.embedded")
+async def test_ask_and_chat_say_what_the_engine_works_without(tmp_path: Path):
+    """A folder in which no cache can start: answered all the same, and the reason in one line on stderr."""
+    async with ScriptedProvider() as provider:
+        provider.script(Play(reply="Here."))
+        config = config_for(tmp_path, provider.url)
+        config.write_text(config.read_text() + "embedded: {start_s: 0.001}\n")
+        asked = await switchgear(tmp_path, "ask", "hello", config=config)
+        chatted = await switchgear(tmp_path, "chat", config=config, stdin=b"hello\n")
+    for ran in (asked, chatted):
+        assert (ran.code, ran.out) == (0, "Here.\n"), ran.err
+        assert len([line for line in ran.err.splitlines() if line.startswith("degraded: cache: ")]) == 1
