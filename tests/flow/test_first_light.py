@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.types import Source
+from examples.first_light import as_promised
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,15 +37,32 @@ async def run(home: Path, *command: str) -> tuple[int, str, str]:
 
 @pytest.mark.req("serve.embedded", "serve.preload")
 @pytest.mark.timeout(180)
-async def test_make_run_shows_three_answers_of_three_agents_and_one_hit(tmp_path: Path):
-    """What the README promises of the first command, from the process that the Makefile starts."""
-    code, out, err = await run(tmp_path, "examples.first_light")
-    assert code == 0, err
-    routes = [line for line in out.splitlines() if line.startswith("└")]
-    assert [line.split()[1] for line in routes[:3]] == ["python", "sql", "general"]
-    assert all("smollm2" in line and "tokens" in line and "$" in line and "ms" in line for line in routes[:3])
-    assert "exact cache" in routes[3]
-    assert len(routes) == 4
+async def test_make_run_shows_three_answers_of_three_agents_and_one_hit_every_time(tmp_path: Path):
+    """What the README promises of the first command, from the process that the Makefile starts; also later."""
+    for _ in ("first", "again, on the same folder"):
+        code, out, err = await run(tmp_path, "examples.first_light")
+        assert code == 0, out + err
+        routes = [line for line in out.splitlines() if line.startswith("└")]
+        assert [line.split()[1] for line in routes[:3]] == ["python", "sql", "general"]
+        assert all("smollm2" in line and "tokens" in line and "$" in line and "ms" in line for line in routes[:3])
+        assert "exact cache" in routes[3]
+        assert len(routes) == 4
+
+
+@pytest.mark.req("serve.embedded")
+@pytest.mark.parametrize(
+    ("sources", "text", "kept"),
+    [
+        (("model", "model", "model", "exact_cache"), "words", True),
+        (("exact_cache", "exact_cache", "exact_cache", "exact_cache"), "words", False),
+        (("model", "model", "model", "model"), "words", False),
+        (("model", "model", "exact_cache"), "words", False),
+        (("model", "model", "model", "exact_cache"), " ", False),
+    ],
+)
+def test_make_run_fails_when_it_did_not_show_what_it_promises(sources: tuple[Source, ...], text: str, kept: bool):
+    """Three answers by the model, with words in them, and one hit; nothing else is exit code 0."""
+    assert as_promised([(source, text) for source in sources]) is kept
 
 
 @pytest.mark.req("obs.health", "serve.cli")
