@@ -104,7 +104,13 @@ def test_bad_option_is_refused(options: dict[str, object]):
 def test_unknown_name_is_cut_before_it_is_compared(monkeypatch: pytest.MonkeyPatch):
     """Comparing takes time with the length: megabytes would stop the loop for seconds."""
     compared: list[str] = []
-    monkeypatch.setattr(errors, "get_close_matches", lambda name, *_, **__: compared.append(name) or [])
+
+    def compare(name: str, choices: list[str], n: int) -> list[str]:
+        del choices, n
+        compared.append(name)
+        return []
+
+    monkeypatch.setattr(errors, "get_close_matches", compare)
     refused = errors.UnknownName("agent", "x" * 3_000_000, ["sql"])
     assert compared == ["x" * 64]
     assert len(str(refused)) < 300
