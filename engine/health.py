@@ -1,7 +1,7 @@
 """What works right now, found out by using it: one check per part (obs.health). For ``switchgear doctor``.
 
-A check never raises: what is wrong is its result. Parts that cost money to ask are not asked, only whether their
-key is set.
+A check never raises: what is wrong is its result. Models that run here or on this network are asked one short
+question; those that cost money are not, only whether their key is set.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 
 from configs.errors import SwitchgearError
 from configs.keys import usable_models
+from configs.settings import ProviderSettings
 from engine.app import Engine
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -43,12 +44,16 @@ async def check_engine(
         name = f"model {model_id}"
         if reason is not None:
             checks.append(Check(name=name, verdict="warn", detail=reason))
-        elif engine.settings.providers[engine.settings.models[model_id].provider].embedded:
+        elif _is_free(engine.settings.providers[engine.settings.models[model_id].provider]):
             on_step(name)
             checks.append(await _timed(name, lambda model_id=model_id: _inference(engine, model_id)))
         else:
             checks.append(Check(name=name, verdict="ok", detail="key is set; not asked, since that costs money"))
     return tuple(checks)
+
+
+def _is_free(provider: ProviderSettings) -> bool:
+    return provider.embedded or provider.local
 
 
 async def _timed(name: str, ask: Callable[[], Awaitable[str]]) -> Check:
@@ -73,6 +78,15 @@ async def _router(engine: Engine) -> str:
 
 
 async def _inference(engine: Engine, model_id: str) -> str:
-    general = engine.settings.routing.general_agent
-    answer = await engine.execute(QUESTION, agent=general, models=[model_id], max_tokens=8, cache="off")
+    settings = engine.settings
+    starts = settings.providers[settings.models[model_id].provider].embedded
+    deadline_s = settings.request.check_s + (settings.embedded.start_s if starts else 0.0)
+    answer = await engine.execute(
+        QUESTION,
+        agent=settings.routing.general_agent,
+        models=[model_id],
+        max_tokens=8,
+        cache="off",
+        deadline_s=min(deadline_s, settings.request.deadline_s_max),
+    )
     return f"answered {answer.usage.output_tokens} tokens"
