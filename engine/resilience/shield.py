@@ -244,8 +244,6 @@ class Shield:
         try:
             return await self._breakers.acquire(subject, call_id)
         except Exception as exc:
-            if passes_through(exc):
-                raise
             log.warning("%s: the breaker could not be asked, calling without it", subject, exc_info=exc)
             return Permit(subject=subject, call_id=call_id, generation=-1, probe=False, state=BreakerState.CLOSED)
 
@@ -261,8 +259,6 @@ class Shield:
                 retry_after_s=None if failure is None else failure.retry_after_s,
             )
         except Exception as exc:
-            if passes_through(exc):
-                raise
             log.warning("%s: the breaker could not be told", call.subject, exc_info=exc)
 
 

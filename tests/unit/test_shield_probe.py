@@ -68,6 +68,17 @@ async def test_a_silent_probe_fails_before_its_lease_ends() -> None:
 
 
 @on_virtual_time
+async def test_a_silent_unary_probe_fails_before_its_lease_ends() -> None:
+    """B1b: its own timeout may be longer than a probe's."""
+    lab = Lab()
+    await lab.until_half_open()
+    began = lab.elapsed_s
+    with pytest.raises(LeafCallFailed):
+        await lab.shield.call(SUBJECT, asyncio.Event().wait, lab.deadline(120.0), timeout_s=90.0)
+    assert (lab.elapsed_s - began, lab.view().state) == (30.0, BreakerState.OPEN)
+
+
+@on_virtual_time
 async def test_a_probe_without_text_fails_also_when_its_reader_comes_back_late() -> None:
     """B1b: a reader busy beyond the probe's deadline finds a failure, not a verdict left open."""
     lab = Lab()

@@ -182,6 +182,7 @@ async def test_a_passed_deadline_costs_no_call() -> None:
     with pytest.raises(LeafCallFailed) as caught:
         await lab.text(0.0)
     assert (caught.value.outcome, lab.upstream.opened, lab.report.tries) == (Outcome.DEADLINE, 0, 0)
+    assert (lab.report.outcome, lab.report.failure) == (Outcome.DEADLINE, caught.value.failure)
     assert lab.store.effects == {}
 
 
@@ -310,6 +311,74 @@ async def test_reading_ahead_stops_at_the_limit() -> None:
     await pause(1.0)
     assert lab.upstream.read <= 4
     assert len([chunk async for chunk in stream]) == 100
+
+
+@on_virtual_time
+async def test_a_reader_that_leaves_a_full_buffer_closes_the_upstream_in_its_own_task() -> None:
+    """Also when the upstream waits for room, and not for the provider."""
+    lab = Lab(read_ahead=3)
+    lab.upstream.play(*["x"] * 100, FINISH)
+    stream = lab.stream()
+    await anext(stream)
+    await pause(1.0)
+    await stream.aclose()
+    assert (lab.upstream.closed, len(lab.upstream.tasks)) == (1, 1)
+
+
+class Pieces:
+    """An async iterator that is no generator: it has no ``aclose``."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = list(texts)
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        if not self._texts:
+            raise StopAsyncIteration
+        return Chunk(text=self._texts.pop(0))
+
+
+@on_virtual_time
+async def test_an_upstream_need_not_be_a_generator() -> None:
+    """Any async iterator will do."""
+    lab = Lab()
+    chunks = [chunk async for chunk in lab.shield.stream(SUBJECT, lambda: Pieces("a", "b"), lab.deadline(9.0))]
+    assert "".join(chunk.text for chunk in chunks) == "ab"
+
+
+@on_virtual_time
+async def test_an_end_is_noticed_at_once() -> None:
+    """A stream that ends after a silence does not cost another one."""
+    lab = Lab()
+    lab.upstream.play("a", 3.0)
+    assert await lab.text() == "a"
+    assert lab.elapsed_s == 3.0
+
+
+@on_virtual_time
+async def test_an_error_while_nobody_listens_any_more_is_not_reported_as_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A clean-up that fails after its reader has left is not an unhandled error."""
+    lab = Lab()
+
+    async def breaks_on_close() -> object:
+        try:
+            yield Chunk(text="a")
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("already closed")
+
+    stream = lab.shield.stream(SUBJECT, breaks_on_close, lab.deadline(9.0))
+    await anext(stream)
+    await stream.aclose()
+    del stream
+    gc.collect()
+    await pause(0.1)
+    assert caplog.records == []
+    assert lab.view().consecutive_failures == 0
 
 
 class BrokenStore:
