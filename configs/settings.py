@@ -75,7 +75,7 @@ class RequestSettings(Section):
     batch_max: PositiveInt = 10_000
     batch_concurrency: PositiveInt = 8
     check_s: PositiveFloat = 15.0
-    """Wall time of the question that ``doctor`` asks a model; ``embedded.start_s`` on top where one has to start."""
+    """Wall time of the question ``doctor`` asks a model; ``embedded.start_s`` on top where one has to start."""
     max_tokens: PositiveInt = 512
     """Output tokens asked for when the caller names none; always sent, so that a cost has an upper bound (L1)."""
     max_tokens_max: PositiveInt = 32_768
@@ -313,8 +313,8 @@ class AgentCapability(Section):
     tools: tuple[Name, ...] = ()
     """Capabilities of ``tools.yaml`` that it may use."""
     version: Annotated[str, Field(max_length=64)] = ""
-    """Of a Python handler whose answers are cached: a new one forgets the old answers. Empty: they are forgotten with
-    each registration."""
+    """Of a Python handler whose answers are cached: a new one forgets the old answers. Empty: each registration
+    does."""
     cacheable: bool | None = None
     """Whether its answers may be served again. ``None``: yes through a model, no for a Python handler, whose side
     effects nobody knows."""

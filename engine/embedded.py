@@ -1,7 +1,7 @@
 """Embedded backends as an engine holds them: attached on first use, attached again when one has gone.
 
 A minder restarts a crashed server by itself. Only when the minder was killed too does somebody have to attach
-anew, and the engine that notices is the one to do it. Address and secret of a Redis stay the same, so clients carry on.
+anew: the engine that notices does. Address and secret of a Redis stay the same, so its clients carry on.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from configs.settings import Settings
 from engine.embedded import Hold
 from memory.embedded.attach import Attachment
 
-
 BROKEN = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.RESET})
 """Failures after which the host may be gone; when it is not, looking for it anew costs a millisecond."""
 

@@ -1,7 +1,7 @@
 """What the engine would answer with, as one digest: the part of every cache key that its operator controls.
 
-Agents and their prompts, model chains, the models and servers behind them, the encoder. Change any of it and old answers are not read
-again (cache.write: invalidation by agent version).
+Agents and their prompts, model chains, the models and servers behind them, the encoder. Change any of it and old
+answers are not read again (cache.write: invalidation by agent version).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import options
-from engine.cli.console import err, markup, out, print_degraded, print_json, progress, write
+from engine.cli.console import err, out, print_degraded, print_json, progress, write
 from engine.cli.stdin import Stdin
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ async def _ask(question: str, asked: _Asked) -> None:
 async def _stream(engine: Engine, question: str, asked: _Asked) -> Answer:
     """Show tokens as they come (unless JSON was asked for) and return the final answer."""
     from engine.app import final_answer  # noqa: PLC0415 - keeps --help light
+    from engine.cli.render import fallback  # noqa: PLC0415 - same
     from engine.events import FellBack, Routed, Token  # noqa: PLC0415 - same
 
     events = engine.stream(
@@ -92,7 +93,7 @@ async def _stream(engine: Engine, question: str, asked: _Asked) -> Answer:
                 elif isinstance(event, Routed):
                     bar.update(bar.task_ids[0], description=f"{event.decision.agent} is answering")
                 elif isinstance(event, FellBack):
-                    bar.console.print(f"[yellow]↪ {markup(event.to_agent)} takes over:[/] {markup(event.reason)}")
+                    bar.console.print(fallback(event))
                 yield event
 
         async with aclosing(events):

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 
 from rich.console import Console
 from rich.markup import escape
@@ -96,3 +97,8 @@ def print_error(code: str, message: str, hint: str, *, as_json: bool) -> None:
         err().print(f"[bold red]error[/] [dim]{markup(code)}[/]  {markup(message)}", soft_wrap=True)
         if hint:
             err().print(f"  [dim]→[/] {markup(hint)}", soft_wrap=True)
+
+
+def print_version() -> None:
+    """Name and version of the installed distribution."""
+    sys.stdout.write(f"switchgear {version('switchgear')}\n")

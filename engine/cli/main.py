@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from configs.errors import ConfigError, SwitchgearError
 from engine.cli import agents, ask, bench, chat, doctor, evals, route
-from engine.cli.console import drop_stdout, err, print_error
+from engine.cli.console import drop_stdout, err, print_error, print_version
 
 app = typer.Typer(
     name="switchgear",
@@ -24,6 +25,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if version:
+        print_version()
+        raise typer.Exit
+
+
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("route")(route.route)

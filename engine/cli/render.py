@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from engine.cli.console import markup
+from engine.events import FellBack
 from engine.types import Answer, Attempt, Candidate, Decision
 
 _ANSWER = TypeAdapter(Answer)
@@ -32,18 +33,26 @@ def summary(answer: Answer) -> str:
         where = f"[green]exact cache[/] (was {decision.agent} on {answer.model or 'its own handler'})"
         spent = "0 tokens"
     else:
-        where = (
-            f"[cyan]{decision.agent}[/] · confidence {decision.confidence:.2f} · {answer.model or 'own handler'}"
-        )
+        where = f"[cyan]{answer.agent}[/] · confidence {decision.confidence:.2f} · {answer.model or 'own handler'}"
         spent = f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens"
     cut = " · [yellow]cut at max_tokens[/]" if answer.truncated else ""
     flags = f" · [yellow]degraded: {', '.join(answer.degraded)}[/]" if answer.degraded else ""
     return f"[dim]└[/] {where} · {spent} · ${answer.cost_usd:.6f} · {answer.latency_ms:,.1f} ms{cut}{flags}"
 
 
+def fallback(event: FellBack) -> str:
+    """One line: who could not, who does now, and why."""
+    before = f"{event.from_agent}/{event.from_model or 'handler'}"
+    after = f"{event.to_agent}/{event.to_model or 'handler'}"
+    return f"[yellow]↪[/] {markup(before)} → {markup(after)}  [dim]{markup(event.reason)}[/]"
+
+
 def explanation(answer: Answer) -> RenderableType:
     """The decision record of one answer: reason, candidates, attempts, trace."""
-    parts: list[RenderableType] = [decision_view(answer.decision)]
+    parts: list[RenderableType] = []
+    if answer.source == "exact_cache":
+        parts.append("[green]from the exact cache[/]: nothing was routed or called. When it was first answered:")
+    parts.append(decision_view(answer.decision))
     if answer.attempts:
         parts.append(attempts_table(answer.attempts))
     parts.append(f"[dim]request {answer.request_id} · trace {answer.trace_id}[/]")
@@ -53,9 +62,10 @@ def explanation(answer: Answer) -> RenderableType:
 def decision_view(decision: Decision) -> RenderableType:
     """Who was chosen, why, and who else stood by."""
     chain = " → ".join(f"{leg.agent}/{leg.model or 'handler'}" for leg in decision.legs)
+    skipped = f"\n[dim]skipped:[/] {markup('; '.join(decision.skipped))}" if decision.skipped else ""
     head = (
         f"[bold cyan]{decision.agent}[/] by [bold]{decision.strategy}[/], confidence {decision.confidence:.2f}\n"
-        f"{markup(decision.reason)}\n[dim]chain:[/] {markup(chain)}"
+        f"{markup(decision.reason)}\n[dim]chain:[/] {markup(chain)}{skipped}"
     )
     return Group(head, candidates_table(decision.candidates)) if decision.candidates else head
 

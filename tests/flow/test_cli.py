@@ -191,6 +191,7 @@ async def test_an_unreachable_model_says_what_to_do_and_debug_adds_the_stack(tmp
 async def test_help_lists_the_commands_and_agents_lists_the_ten(tmp_path: Path):
     """The two commands a newcomer types first."""
     helped = await switchgear(tmp_path, "--help")
+    versioned = await switchgear(tmp_path, "--version")
     listed = await switchgear(tmp_path, "agents", "--json")
     for name in ("ask", "chat", "route", "agents", "doctor", "eval", "bench"):
         assert name in helped.out
@@ -198,6 +199,7 @@ async def test_help_lists_the_commands_and_agents_lists_the_ten(tmp_path: Path):
         *("python", "javascript", "rust", "web_search", "pdf_reader", "summarizer"),
         *("sql", "analytics", "viz", "general"),
     }
+    assert versioned.out.startswith("switchgear ")
     assert not (tmp_path / "data").exists()
 
 

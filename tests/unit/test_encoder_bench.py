@@ -47,7 +47,7 @@ def test_bench_encoder_compares_with_a_real_fp32_model(monkeypatch: pytest.Monke
         *(f"encoder.tokens_{n}.p50_ms" for n in (8, 32, 128)),
     }
     assert sizes[0] > 80_000_000
-    assert all("fp32 with fusions" in note for note in report.notes)
+    assert all("fp32 by default" in note for note in report.notes)
 
 
 def test_bench_encoder_takes_a_foreign_export(tmp_path: Path) -> None:
