@@ -95,7 +95,7 @@ async def test_a_reader_that_has_left_is_no_error(tmp_path: Path, args: tuple[st
     assert not any(word in said for word in (b"Traceback", b"BrokenPipe", b"Exception ignored", b"error"))
 
 
-@pytest.mark.req("serve.cli", "obs.logs")
+@pytest.mark.req("serve.cli")
 async def test_what_a_model_writes_cannot_command_the_terminal_but_reaches_a_pipe_unchanged(tmp_path: Path):
     """Escape sequences and control characters go, tab and newline stay; a program gets every byte."""
     async with ScriptedProvider() as provider:
@@ -167,5 +167,5 @@ def test_somebody_elses_words_in_a_fall_back_are_shown_and_not_obeyed(
     shown = capsys.readouterr()
     assert left.value.code == 0, shown.err
     assert shown.out == "Here.\n"
-    assert "general takes over: [/nope] [bold]down" in shown.err
+    assert "sql/m → general/m  [/nope] [bold]down" in shown.err
     assert "\x1b" not in shown.err
