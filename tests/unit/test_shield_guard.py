@@ -102,6 +102,8 @@ async def test_within_a_request_a_store_that_failed_is_not_asked_again() -> None
             other = Store()
             assert await guard("store:other", other.get, 0.25) == 7
         assert (store.calls, lab.elapsed_s) == (expected, expected * 0.25)
+    store.takes_s = 0.0
+    assert await guard(STORE, store.get, 0.25) == 7
 
 
 @on_virtual_time
@@ -201,4 +203,4 @@ async def test_a_shielded_cache_is_a_cache_until_it_is_dead() -> None:
     for call in (shielded.get("k"), shielded.put("k", answer, ttl_s=9), shielded.delete("k")):
         with pytest.raises(CallRefused):
             await call
-    assert (lab.elapsed_s, len(cache.asked)) == (1.25, 8)
+    assert (lab.elapsed_s, len(cache.asked), lab.view(STORE).state) == (1.25, 8, BreakerState.OPEN)

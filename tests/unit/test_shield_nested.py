@@ -8,7 +8,7 @@ import pytest
 
 from agents.contract import ChatModel, Chunk, ModelRef, Task
 from agents.errors import CallFailed
-from configs.kernel import Deadline, FailureKind, Message, Outcome, Sampling
+from configs.kernel import Deadline, Failure, FailureKind, Message, Outcome, Sampling
 from configs.settings import AgentCapability
 from engine.contract import BreakerState
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded
@@ -16,6 +16,7 @@ from engine.resilience.attempt import CallReport
 from engine.resilience.errors import CallRefused, LeafCallFailed
 from engine.resilience.record import Effect
 from engine.resilience.shielded import ShieldedAgent, ShieldedModel, agent_subject
+from engine.resilience.translate import failure_of, is_inner
 from memory.errors import BackendUnavailable
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
 from tests.support.virtual_time import on_virtual_time
@@ -238,6 +239,24 @@ async def test_what_broke_further_inside_is_neutral_for_an_agent(error: Exceptio
         with pytest.raises(LeafCallFailed):
             await nest.run()
     assert (nest.agent.runs, nest.lab.view(AGENT).state) == (20, BreakerState.CLOSED)
+
+
+def test_the_cause_of_an_error_is_found_wherever_it_was_put() -> None:
+    """Named by ``from`` away from the place of the failure, or only by context, or not at all."""
+    inner = LeafCallFailed(Failure(kind=K.RESET, detail=""), subject=SUBJECT, outcome=Outcome.FAIL)
+    named, beside, alone = ValueError(), ValueError(), ValueError()
+    named.__cause__ = inner
+    beside.__context__ = inner
+    assert (is_inner(inner), is_inner(named), is_inner(beside)) == (True, True, True)
+    assert (is_inner(alone), is_inner(None)) == (False, False)
+
+
+def test_an_inner_chain_that_had_no_route_is_a_refusal_with_its_time() -> None:
+    """The smallest retry-after reaches the outer chain."""
+    nothing = AllRoutesUnavailable([])
+    nothing.retry_after_s = 12.0
+    failure = failure_of(nothing)
+    assert (failure.kind, failure.retry_after_s) == (K.REFUSED, 12.0)
 
 
 @on_virtual_time
