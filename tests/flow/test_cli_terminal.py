@@ -48,8 +48,9 @@ async def seen_until(stream: asyncio.StreamReader, words: bytes) -> bytes:
 
 
 async def interrupted(process: asyncio.subprocess.Process) -> bytes:
-    """What the process still says after Ctrl-C. A second one follows, as a person would, if it has not left by then:
-    one run in some hundreds, on a machine busy with other things, has been seen to need it.
+    """What the process still says after Ctrl-C, and after a second one if the first did not end it.
+
+    One run of some hundreds, on a machine busy with other things, has been seen to need the second.
     """
     assert process.stderr is not None
     reading = asyncio.ensure_future(process.stderr.read())
