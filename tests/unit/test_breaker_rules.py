@@ -210,6 +210,19 @@ def test_two_probes_and_two_successes_when_so_configured() -> None:
     assert record.state is BreakerState.CLOSED
 
 
+def test_every_success_of_a_probe_counts_once() -> None:
+    """B9: with s = 3 one after the other, the third closes and the second does not."""
+    rules = RULES.model_copy(update={"half_open_successes": 3})
+    states: list[BreakerState] = []
+    record = OPENED
+    for number in range(3):
+        record, permit = breaker.acquire(record, rules, S, f"p{number}", NOW + 60.0)
+        assert isinstance(permit, Permit)
+        record, _ = breaker.report(record, rules, permit, report_of(OK), NOW + 60.0, 0.5)
+        states.append(record.state)
+    assert states == [BreakerState.HALF_OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
+
+
 @pytest.mark.parametrize(
     ("opens", "lowest", "highest"),
     [
