@@ -14,6 +14,8 @@ from typing import Protocol
 from configs.kernel import Deadline, Message, Sampling, Usage
 from configs.settings import AgentCapability
 
+NO_CREDENTIAL = "none"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
@@ -23,12 +25,17 @@ class ModelRef:
     provider: str
     model: str
     credential: str
-    """Name of the key variable, or ``none``; never the key."""
+    """Name of the key variable, or ``NO_CREDENTIAL``; never the key."""
 
     @property
     def subject(self) -> str:
         """Breaker key: provider + model + credential (brk.everywhere)."""
         return f"model:{self.provider}/{self.model}#{self.credential}"
+
+    @property
+    def credential_subject(self) -> str | None:
+        """Key of the credential's own breaker, which all its models share; ``None`` for servers without keys."""
+        return None if self.credential == NO_CREDENTIAL else f"credential:{self.provider}#{self.credential}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Every setting and the only home of every default .
+"""Every setting and, with ``configs.resilience``, the only home of every default.
 
 Frozen pydantic models, one per concern, one docstring per field group. Nothing here reads a file or the
 environment: ``configs.load`` does, once, and returns a ``Settings``.
@@ -12,8 +12,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -22,9 +20,9 @@ from pydantic import (
 )
 
 from configs.redis_url import check_redis_url
+from configs.resilience import BreakerSettings, ChainSettings, LimiterSettings, QueueSettings, ShieldSettings
+from configs.section import Name, Section, Share, at_most
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 CostTier = Literal["free", "low", "medium", "high"]
 Dollars = Annotated[float, Field(ge=0.0)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")]
@@ -49,19 +47,6 @@ File = Annotated[Path, AfterValidator(_expand)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
-def _at_most(section: BaseModel, low: str, high: str) -> None:
-    """Refuse a value that exceeds its own maximum."""
-    if getattr(section, low) > getattr(section, high):
-        raise ValueError(f"{low} ({getattr(section, low)}) must not exceed {high} ({getattr(section, high)})")
-
-
-class Section(BaseModel):
-    """A frozen group of settings; unknown keys are errors."""
-
-    # Inputs stay out of pydantic's own texts: one of them may be a URL with a password.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
-
-
 class RequestSettings(Section):
     """Limits and defaults of one request (admit.limits)."""
 
@@ -84,8 +69,8 @@ class RequestSettings(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> RequestSettings:
-        _at_most(self, "deadline_s", "deadline_s_max")
-        _at_most(self, "max_tokens", "max_tokens_max")
+        at_most(self, "deadline_s", "deadline_s_max")
+        at_most(self, "max_tokens", "max_tokens_max")
         return self
 
 
@@ -111,72 +96,7 @@ class CacheSettings(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> CacheSettings:
-        _at_most(self, "ttl_s", "ttl_s_max")
-        return self
-
-
-class BreakerSettings(Section):
-    """One breaker; the same numbers for agents, models, tools and stores (docs/rules.md, B)."""
-
-    consecutive_failures: PositiveInt = 5
-    failure_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
-    rate_min_calls: PositiveInt = 20
-    window_s: PositiveFloat = 60.0
-    open_s: PositiveFloat = 60.0
-    open_s_max: PositiveFloat = 300.0
-    jitter: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-    half_open_probes: PositiveInt = 1
-    half_open_successes: PositiveInt = 1
-    probe_deadline_s: PositiveFloat = 30.0
-    lease_s: PositiveFloat = 35.0
-    ema_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
-    ema_start: Share = 1.0
-    park_s_max: PositiveFloat = 300.0
-    """Longest time a Retry-After may park a key (fault 13)."""
-    reprobe_s: PositiveFloat = 300.0
-    """How often a credential without quota or rights, or a missing route, is tried again (±``jitter``)."""
-    window_buckets: Annotated[int, Field(ge=1, le=60)] = 12
-    """Steps in which ``window_s`` slides: more is smoother and costs memory per subject."""
-    dedup_calls: PositiveInt = 256
-    """Of this many reports at least, a second delivery is recognised (B6); at most twice as many are kept."""
-    errors_kept: PositiveInt = 5
-    """Reasons of the latest failures that a change of state carries (B13)."""
-    subjects_max: PositiveInt = 10_000
-    """Breakers kept in one process; beyond it the oldest quiet one is forgotten."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> BreakerSettings:
-        if self.probe_deadline_s >= self.lease_s:
-            raise ValueError(
-                f"probe_deadline_s ({self.probe_deadline_s}) must be below lease_s ({self.lease_s}), rule B1b"
-            )
-        _at_most(self, "open_s", "open_s_max")
-        return self
-
-
-class ShieldSettings(Section):
-    """Deadlines and retries around one leaf call. The shield is the only owner of retries."""
-
-    connect_s: PositiveFloat = 5.0
-    first_token_s: PositiveFloat = 30.0
-    idle_s: PositiveFloat = 20.0
-    retries: Annotated[int, Field(ge=0, le=5)] = 1
-    """Extra tries per route, before the first byte only (F1)."""
-    retry_share: Share = 0.2
-    """Retries as a share of calls in any ``retry_window_s`` (Finagle's budget)."""
-    retry_window_s: PositiveFloat = 10.0
-    retry_floor: Annotated[int, Field(ge=0)] = 10
-    """Retries allowed per window however few calls there were."""
-    backoff_s: PositiveFloat = 0.05
-    backoff_s_max: PositiveFloat = 1.0
-    close_s: PositiveFloat = 0.05
-    """How long a cut call may take to clean up before nobody waits for it any more."""
-    read_ahead: PositiveInt = 8
-    """Chunks taken from the provider before the reader of the stream asks for them."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> ShieldSettings:
-        _at_most(self, "backoff_s", "backoff_s_max")
+        at_most(self, "ttl_s", "ttl_s_max")
         return self
 
 
@@ -235,7 +155,7 @@ class RoutingSettings(Section):
     weight_cost: Share = 0.02
     weight_latency: Share = 0.02
     """Exponents: score = intent × success^w × cost^w × latency^w."""
-    cost_factors: dict[CostTier, Share] = {"free": 1.0, "low": 0.9, "medium": 0.7, "high": 0.5}
+    cost_factors: dict[CostTier, Share] = Field(default={"free": 1.0, "low": 0.9, "medium": 0.7, "high": 0.5})
     latency_half_ms: PositiveFloat = 10_000.0
     """An agent this slow has latency factor one half."""
     fallback_agents: tuple[Name, ...] = ("general",)
@@ -375,13 +295,16 @@ class Settings(Section):
     request: RequestSettings = RequestSettings()
     breaker: BreakerSettings = BreakerSettings()
     shield: ShieldSettings = ShieldSettings()
+    limiter: LimiterSettings = LimiterSettings()
+    chain: ChainSettings = ChainSettings()
+    queue: QueueSettings = QueueSettings()
     http: HttpSettings = HttpSettings()
     encoder: EncoderSettings = EncoderSettings()
     routing: RoutingSettings = RoutingSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
-    providers: dict[Name, ProviderSettings] = {}
-    models: dict[Name, ModelSettings] = {}
-    roles: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = {}
+    providers: dict[Name, ProviderSettings] = Field(default={})
+    models: dict[Name, ModelSettings] = Field(default={})
+    roles: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field(default={})
     """Ordered model chain per role. Every role that an agent names stands here, and ``default`` for the others."""
     agents: tuple[AgentCapability, ...] = ()
     teams: tuple[TeamSettings, ...] = ()

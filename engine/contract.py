@@ -51,6 +51,20 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How one call ended. ``retry_after_s`` is what the other side asked for, unchecked."""
+
+    outcome: Outcome
+    reason: str = ""
+    retry_after_s: float | None = None
+    slow: bool = False
+    """The call went well but its first token was slow; whoever measured it decides that (X2: no clock of a replica
+    enters a decision, a duration may)."""
+    may_open: bool = True
+    """``False``: too many of its pool are OPEN already, so this report may not open it (max ejection)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerView:
     """A breaker as it stands: for the router, the record and people."""
 
@@ -61,6 +75,10 @@ class BreakerView:
     ema_success: float
     retry_after_s: float | None
     reason: str
+    last_errors: tuple[str, ...] = ()
+    """Oldest first, of this run of bad luck."""
+    actor: str = ""
+    """Who forced it (B16); empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +106,7 @@ class BreakerStore(Protocol):
         """Ask leave for one call."""
         ...
 
-    async def report(
-        self, permit: Permit, outcome: Outcome, *, reason: str = "", retry_after_s: float | None = None
-    ) -> BreakerView:
+    async def report(self, permit: Permit, result: Report) -> BreakerView:
         """Say how the call ended, exactly once in effect (B6). Also frees the permit."""
         ...
 
@@ -100,6 +116,14 @@ class BreakerStore(Protocol):
 
     async def force(self, subject: str, state: BreakerState, *, actor: str, reason: str) -> BreakerView:
         """Set FORCED_OPEN, FORCED_CLOSED or DISABLED by hand, or CLOSED to give control back (B16)."""
+        ...
+
+    async def subjects(self) -> tuple[str, ...]:
+        """Every breaker that has been used lately, sorted."""
+        ...
+
+    async def history(self, subject: str) -> tuple[BreakerMoved, ...]:
+        """Its latest changes of state, oldest first, forced ones with who and why (B13, B16)."""
         ...
 
 

@@ -21,6 +21,7 @@ from configs.kernel import Deadline, Outcome
 from configs.settings import Settings
 from engine.bench.report import Report, report
 from engine.contract import BreakerState, Permit
+from engine.contract import Report as CallEnd
 from engine.resilience.errors import CallRefused
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.shield import Shield
@@ -31,6 +32,7 @@ ROUNDS = 15
 CALLS = 20_000
 CALLS_SLOW = 2_000
 CALLERS = 100
+OK = CallEnd(outcome=Outcome.OK)
 
 
 async def run(settings: Settings) -> Report:
@@ -43,7 +45,7 @@ async def run(settings: Settings) -> Report:
         permit = await store.acquire("permit", next(ids))
         result = await _bare()
         if isinstance(permit, Permit):
-            await store.report(permit, Outcome.OK)
+            await store.report(permit, OK)
         return result
 
     guard = StoreGuard(store)

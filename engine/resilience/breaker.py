@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal
+from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal, Report
 from engine.errors import InvalidInput
 from engine.resilience import window as rate
 from engine.resilience.classify import counts, parks
-from engine.resilience.record import NOTHING_SEEN, Effect, Lease, Record, Report, Seen
+from engine.resilience.record import NOTHING_SEEN, Effect, Lease, Record, Seen
 from engine.resilience.timing import open_for_s, park_for_s
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
@@ -75,14 +75,14 @@ def report(
 def succeeded(record: Record, rules: BreakerSettings, times: int, now_s: float) -> Record:
     """``times`` successes of one CLOSED generation that ended in the bucket of ``now_s``, counted in one step.
 
-    The same as reporting them one by one where no success can trip the rate rule: with no failure in the window.
+    The same as reporting them one by one where no success can trip a rate rule: in a calm window.
     The caller vouches that each is counted once.
     """
     missing = 1.0 - record.ema_success
     return replace(
         record,
         consecutive_failures=0,
-        window=rate.add(record.window, rules, now_s, successes=times, failures=0),
+        window=rate.add(record.window, rules, now_s, successes=times, failures=0, slow=0),
         ema_success=1.0 - missing * (1.0 - rules.ema_alpha) ** times,
     )
 
@@ -110,6 +110,8 @@ def view(record: Record, rules: BreakerSettings, subject: str, now_s: float) -> 
         ema_success=record.ema_success,
         retry_after_s=_retry_after_s(record, rules, now_s),
         reason=record.reason,
+        last_errors=record.last_errors,
+        actor=record.actor,
     )
 
 
@@ -154,7 +156,9 @@ def _tallied(
     return replace(
         record,
         consecutive_failures=0 if ok else record.consecutive_failures + 1,
-        window=rate.add(record.window, rules, now_s, successes=int(ok), failures=int(not ok)),
+        window=rate.add(
+            record.window, rules, now_s, successes=int(ok), failures=int(not ok), slow=int(ok and result.slow)
+        ),
         ema_success=record.ema_success + rules.ema_alpha * (float(ok) - record.ema_success),
         leases=leases,
         seen=seen,
@@ -167,6 +171,8 @@ def _judged(record: Record, rules: BreakerSettings, result: Report, now_s: float
     if record.state is HALF_OPEN:
         if result.outcome is Outcome.FAIL:
             return _opened(record, rules, result, f"probe failed: {result.reason}", now_s, sample)
+        if result.slow:
+            return _opened(record, rules, result, "the probe was slow", now_s, sample)
         if record.probe_successes + 1 >= rules.half_open_successes:
             return _closed(record, "probe succeeded")
         return replace(record, probe_successes=record.probe_successes + 1)
@@ -174,7 +180,7 @@ def _judged(record: Record, rules: BreakerSettings, result: Report, now_s: float
         why = rate.trips(record.window, rules)
         if record.consecutive_failures >= rules.consecutive_failures:
             why = f"{record.consecutive_failures} failures in a row"
-        if why is not None:
+        if why is not None and result.may_open:
             return _opened(record, rules, result, why, now_s, sample)
     return record
 

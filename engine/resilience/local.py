@@ -8,20 +8,20 @@ stand-in while Redis is gone; breakers of stores live here always.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal
+from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal, Report
 from engine.resilience import breaker
 from engine.resilience.classify import classify
 from engine.resilience.errors import CallRefused
-from engine.resilience.record import Effect, Record, Report, fresh
+from engine.resilience.record import Effect, Record, fresh
 from engine.resilience.shield import tell
 from engine.resilience.translate import failure_of, passes_through
-from engine.resilience.window import number_at, width_s
+from engine.resilience.window import calm, number_at, width_s
 
 T = TypeVar("T")
 Listener = Callable[[BreakerMoved], None]
@@ -43,11 +43,14 @@ class LocalBreaker:
         "_shown_of",
         "_store",
         "_successes",
+        "history",
         "subject",
     )
 
     def __init__(self, subject: str, store: LocalBreakerStore, record: Record) -> None:
         self.subject = subject
+        self.history: deque[BreakerMoved] = deque(maxlen=store.rules.events_kept)
+        """The latest changes of state, oldest first."""
         self._store = store
         self._successes = 0
         self._shown_of: Record | None = None
@@ -62,7 +65,7 @@ class LocalBreaker:
 
     @property
     def calm(self) -> bool:
-        """CLOSED, and nothing has failed within the window."""
+        """CLOSED, and nothing has failed or was slow within the window."""
         return self._calm
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -82,7 +85,7 @@ class LocalBreaker:
         if self._calm and self._generation == generation and self._store.clock() < self._calm_until_s:
             self._successes += 1
         else:
-            self.report(self._unleased(generation), Report(outcome=Outcome.OK, reason="", retry_after_s=None))
+            self.report(self._unleased(generation), Report(outcome=Outcome.OK))
         return result
 
     def acquire(self, call_id: str) -> Permit | Refusal:
@@ -123,12 +126,12 @@ class LocalBreaker:
         except BaseException as exc:
             self._broke(permit, exc)
             raise
-        self.report(permit, Report(outcome=Outcome.OK, reason="", retry_after_s=None))
+        self.report(permit, Report(outcome=Outcome.OK))
         return result
 
     def _broke(self, permit: Permit, exc: BaseException) -> None:
         if not isinstance(exc, Exception) or passes_through(exc):
-            self.report(permit, Report(outcome=Outcome.CANCEL, reason="", retry_after_s=None))
+            self.report(permit, Report(outcome=Outcome.CANCEL))
             return
         failure = failure_of(exc)
         result = Report(outcome=classify(failure), reason=failure.detail, retry_after_s=failure.retry_after_s)
@@ -150,14 +153,15 @@ class LocalBreaker:
         self._keep(after, now_s)
         event = breaker.event_of(before, after, self._store.rules, self.subject, now_s)
         if event is not None:
+            self.history.append(event)
             tell(self._store.listeners, event)
 
     def _keep(self, record: Record, now_s: float) -> None:
         rules = self._store.rules
         self._record = record
         self._generation = record.generation
-        # Without a failure in the window no success can trip the rate rule, so the order of successes is moot.
-        self._calm = record.state is BreakerState.CLOSED and not any(b.failures for b in record.window)
+        # In a calm window no success can trip a rate rule, so the order of successes is moot.
+        self._calm = record.state is BreakerState.CLOSED and calm(record.window)
         self._calm_until_s = (number_at(rules, now_s) + 1) * width_s(rules)
 
     def _fold(self) -> None:
@@ -195,12 +199,10 @@ class LocalBreakerStore:
         """Ask leave for one call."""
         return self.of(subject).acquire(call_id)
 
-    async def report(
-        self, permit: Permit, outcome: Outcome, *, reason: str = "", retry_after_s: float | None = None
-    ) -> BreakerView:
+    async def report(self, permit: Permit, result: Report) -> BreakerView:
         """Say how the call ended, exactly once in effect (B6)."""
         cell = self.of(permit.subject)
-        cell.report(permit, Report(outcome=outcome, reason=reason, retry_after_s=retry_after_s))
+        cell.report(permit, result)
         return cell.view()
 
     async def view(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
@@ -212,6 +214,15 @@ class LocalBreakerStore:
         cell = self.of(subject)
         cell.force(state, actor=actor, reason=reason)
         return cell.view()
+
+    async def subjects(self) -> tuple[str, ...]:
+        """Every breaker of this process, sorted."""
+        return tuple(sorted(self._breakers))
+
+    async def history(self, subject: str) -> tuple[BreakerMoved, ...]:
+        """The latest changes of state, oldest first."""
+        cell = self._breakers.get(subject)
+        return () if cell is None else tuple(cell.history)
 
     def of(self, subject: str) -> LocalBreaker:
         """The breaker of ``subject``, made at its first call.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from configs.kernel import Outcome
 from configs.settings import BreakerSettings
 from engine.contract import BreakerState
 from engine.resilience.window import EMPTY, Window
@@ -46,15 +45,6 @@ class Record:
     last_errors: tuple[str, ...]
     reason: str
     actor: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """How one call ended. ``retry_after_s`` is what the other side asked for, unchecked."""
-
-    outcome: Outcome
-    reason: str
-    retry_after_s: float | None
 
 
 class Effect(Enum):

@@ -20,7 +20,7 @@ from agents.contract import Chunk
 from agents.errors import CallFailed
 from configs.kernel import Deadline, Failure, FailureKind, Outcome
 from configs.settings import Settings
-from engine.contract import BreakerMoved, BreakerState, BreakerStore, Permit, Refusal
+from engine.contract import BreakerMoved, BreakerState, BreakerStore, Permit, Refusal, Report
 from engine.resilience.attempt import CallReport, Limits, Watch
 from engine.resilience.classify import classify, may_retry
 from engine.resilience.errors import CallRefused, LeafCallFailed
@@ -254,9 +254,11 @@ class Shield:
         try:
             await self._breakers.report(
                 leave.permit,
-                outcome,
-                reason="" if failure is None else failure.detail,
-                retry_after_s=None if failure is None else failure.retry_after_s,
+                Report(
+                    outcome=outcome,
+                    reason="" if failure is None else failure.detail,
+                    retry_after_s=None if failure is None else failure.retry_after_s,
+                ),
             )
         except Exception as exc:
             log.warning("%s: the breaker could not be told", call.subject, exc_info=exc)

@@ -1,4 +1,4 @@
-"""The rate rule: at least this share of at least so many calls within a sliding window (B12).
+"""The rate rules: at least this share of at least so many calls failed, or were slow, in a sliding window (B12).
 
 Pure, bounded memory: outcomes are summed in buckets of ``window_s / window_buckets`` seconds, at most
 ``window_buckets`` of them, so the window reaches back between one bucket less and its full length. Buckets are
@@ -19,6 +19,8 @@ class Bucket(NamedTuple):
     number: int
     successes: int
     failures: int
+    slow: int
+    """Of the successes."""
 
 
 Window = tuple[Bucket, ...]
@@ -37,27 +39,39 @@ def number_at(rules: BreakerSettings, now_s: float) -> int:
     return math.floor(now_s / width_s(rules))
 
 
-def add(window: Window, rules: BreakerSettings, now_s: float, *, successes: int, failures: int) -> Window:
+def add(
+    window: Window, rules: BreakerSettings, now_s: float, *, successes: int, failures: int, slow: int
+) -> Window:
     """The window with outcomes of ``now_s`` added and everything too old dropped.
 
     A clock that went back (a failed-over server) adds to the newest bucket: the past is not rewritten.
     """
     number = number_at(rules, now_s)
     if not window:
-        return (Bucket(number, successes, failures),)
+        return (Bucket(number, successes, failures, slow),)
     newest = window[-1]
     if newest.number >= number:
-        grown = Bucket(newest.number, newest.successes + successes, newest.failures + failures)
+        grown = Bucket(newest.number, newest.successes + successes, newest.failures + failures, newest.slow + slow)
         return (*window[:-1], grown)
     oldest_kept = number - rules.window_buckets
     kept = window if window[0].number > oldest_kept else tuple(b for b in window if b.number > oldest_kept)
-    return (*kept, Bucket(number, successes, failures))
+    return (*kept, Bucket(number, successes, failures, slow))
+
+
+def calm(window: Window) -> bool:
+    """Whether no number of quick successes can trip a rule: nothing in it has failed or was slow."""
+    return not any(b.failures or b.slow for b in window)
 
 
 def trips(window: Window, rules: BreakerSettings) -> str | None:
-    """Why the rate rule opens now, or ``None``. To be asked right after ``add``."""
+    """Why a rate rule opens now, or ``None``. To be asked right after ``add``."""
     failures = sum(b.failures for b in window)
+    slow = sum(b.slow for b in window)
     calls = failures + sum(b.successes for b in window)
-    if calls < rules.rate_min_calls or failures / calls < rules.failure_rate:
+    if calls < rules.rate_min_calls:
         return None
-    return f"{failures} of {calls} calls failed within {rules.window_s:g} s"
+    if failures / calls >= rules.failure_rate:
+        return f"{failures} of {calls} calls failed within {rules.window_s:g} s"
+    if slow / calls >= rules.slow_rate:
+        return f"{slow} of {calls} calls were slow within {rules.window_s:g} s"
+    return None

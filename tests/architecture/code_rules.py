@@ -23,6 +23,7 @@ FUNCTION_LINES_MAX = 60
 PARAMETERS_MAX = 6
 VAGUE_ENDINGS = ("Manager", "Helper", "Helpers", "Util", "Utils", "Handler", "Service", "Processor")
 MAY_CATCH_ALL = {"engine/resilience/shield.py", "engine/cli/main.py"}
+SETTINGS = {"configs/settings.py", "configs/resilience.py"}
 MAY_IMPORT_OTEL_SDK = {"engine/telemetry/tracing.py"}
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "diskcache"}
 UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "os.system"}
@@ -141,8 +142,8 @@ def unsafe_loading(source: Source) -> list[str]:
 
 
 def numeric_defaults(source: Source) -> list[str]:
-    """Defaults live in ``configs/settings.py``. Zero is allowed: it is where a count starts, not a choice."""
-    if source.path == "configs/settings.py":
+    """Defaults live with the settings. Zero is allowed: it is where a count starts, not a choice."""
+    if source.path in SETTINGS:
         return []
     wrong: list[str] = []
     for node in ast.walk(source.tree):

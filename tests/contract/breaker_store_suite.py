@@ -14,7 +14,7 @@ import pytest
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerMoved, BreakerState, BreakerStore, BreakerView, Permit, Refusal
+from engine.contract import BreakerMoved, BreakerState, BreakerStore, BreakerView, Permit, Refusal, Report
 from engine.errors import InvalidInput
 
 RULES = BreakerSettings(
@@ -57,7 +57,7 @@ async def ask(subject: Subject, call_id: str, key: str = A) -> Permit:
 
 async def end(subject: Subject, permit: Permit, outcome: Outcome, **details: Any) -> BreakerView:
     """Report a call."""
-    return await subject.store.report(permit, outcome, **details)
+    return await subject.store.report(permit, Report(outcome=outcome, **details))
 
 
 async def trip(subject: Subject, key: str = A, prefix: str = "t") -> BreakerView:

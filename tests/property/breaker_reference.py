@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
+from engine.contract import Report
 
 PARK = {Outcome.THROTTLE, Outcome.QUOTA, Outcome.AUTH, Outcome.MISSING}
 
@@ -27,7 +28,8 @@ class Reference:
     row: int = 0
     probes_ok: int = 0
     ema: float = 1.0
-    history: list[tuple[float, bool]] = field(default_factory=list[tuple[float, bool]])
+    history: list[tuple[float, bool, bool]] = field(default_factory=list[tuple[float, bool, bool]])
+    """When, whether it went well, and whether it was slow."""
     leases: dict[str, float] = field(default_factory=dict[str, float])
     reported: set[str] = field(default_factory=set[str])
 
@@ -56,8 +58,9 @@ class Reference:
             self.leases[call] = now + self.rules.lease_s
         return self.gen
 
-    def report(self, call: str, gen: int, outcome: Outcome, now: float, wait: tuple[float | None, float]) -> None:
-        """Say how it ended. ``wait`` is what the other side asked for, and the drawn sample."""
+    def report(self, call: str, gen: int, result: Report, now: float, sample: float) -> None:
+        """Say how it ended. ``sample`` is the drawn one."""
+        outcome, wait = result.outcome, (result.retry_after_s, sample)
         if gen != self.gen or call in self.reported:
             return
         if self.state == "half_open":
@@ -71,19 +74,21 @@ class Reference:
             self._go("parked")
             self.until = now + self._parked(outcome, *wait)
         if outcome in (Outcome.OK, Outcome.FAIL):
-            self._count(outcome is Outcome.OK, now, wait)
+            self._count(result, now, wait)
 
-    def _count(self, good: bool, now: float, wait: tuple[float | None, float]) -> None:
+    def _count(self, result: Report, now: float, wait: tuple[float | None, float]) -> None:
+        good = result.outcome is Outcome.OK
         self.ema += self.rules.ema_alpha * (good - self.ema)
         self.row = 0 if good else self.row + 1
-        self.history.append((now, good))
+        self.history.append((now, good, good and result.slow))
         if self.state == "half_open":
-            self.probes_ok += good
-            if not good:
+            fine = good and not result.slow
+            self.probes_ok += fine
+            if not fine:
                 self._trip(now, *wait)
             elif self.probes_ok >= self.rules.half_open_successes:
                 self._go("closed")
-        elif self.state == "closed" and self._bad_enough(now):
+        elif self.state == "closed" and result.may_open and self._bad_enough(now):
             self._trip(now, *wait)
 
     def force(self, state: str) -> None:
@@ -95,10 +100,11 @@ class Reference:
             return True
         width = self.rules.window_s / self.rules.window_buckets
         first = math.floor(now / width) - self.rules.window_buckets + 1
-        recent = [good for at, good in self.history if math.floor(at / width) >= first]
-        bad = recent.count(False)
-        return (
-            bad > 0 and len(recent) >= self.rules.rate_min_calls and bad / len(recent) >= self.rules.failure_rate
+        recent = [(good, slow) for at, good, slow in self.history if math.floor(at / width) >= first]
+        bad = sum(not good for good, _ in recent)
+        slow = sum(slow for _, slow in recent)
+        return len(recent) >= self.rules.rate_min_calls and (
+            bad / len(recent) >= self.rules.failure_rate or slow / len(recent) >= self.rules.slow_rate
         )
 
     def _trip(self, now: float, asked: float | None, sample: float) -> None:

@@ -13,16 +13,16 @@ import pytest
 from agents.errors import CallFailed
 from configs.kernel import Failure, FailureKind, Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerMoved, BreakerState, Permit
+from engine.contract import BreakerMoved, BreakerState, Permit, Report
 from engine.resilience.errors import CallRefused
 from engine.resilience.local import LocalBreakerStore
-from engine.resilience.record import Report
 from tests.property.breaker_reference import Reference
 
 SUBJECT = "model:p/m#k"
 RULES = BreakerSettings(
     consecutive_failures=3,
     failure_rate=0.5,
+    slow_rate=0.25,
     rate_min_calls=6,
     window_s=12.0,
     window_buckets=4,
@@ -37,6 +37,7 @@ RULES = BreakerSettings(
 TWO_PROBES = RULES.model_copy(update={"half_open_probes": 2, "half_open_successes": 2})
 OUTCOMES = (*[Outcome.OK] * 10, *[Outcome.FAIL] * 16, *[Outcome.CANCEL] * 5, *Outcome)
 FORCED = (BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED, BreakerState.DISABLED, BreakerState.CLOSED)
+SLOW, MAY_OPEN = 0.5, 0.9
 REMEMBERED = 16
 STEPS_PER_WORLD = 2_000
 
@@ -89,15 +90,14 @@ class World:
             expected = self.reference.acquire(permit.call_id, self.now_s)
             assert (got.generation if isinstance(got, Permit) else None) == expected
 
-    def report(self, index: int, outcome: Outcome, retry_after_s: float | None) -> None:
+    def report(self, index: int, report: Report) -> None:
         """A running call ends."""
         if not self.running:
             return
         permit = self.running.pop(index % len(self.running))
-        report = Report(outcome=outcome, reason=outcome.value, retry_after_s=retry_after_s)
         self.ended = [*self.ended[-REMEMBERED:], Ended(permit, report)]
         self._deliver(permit, report)
-        if outcome is Outcome.CANCEL and permit.generation == self.cell.record.generation:
+        if report.outcome is Outcome.CANCEL and permit.generation == self.cell.record.generation:
             leases = self.cell.record.leases
             assert permit.call_id not in [lease.call_id for lease in leases], (
                 "B8: a cancelled call kept its permit"
@@ -120,7 +120,7 @@ class World:
         call = f"r{self._ids}"
         generation = self.reference.acquire(call, self.now_s)
         if generation is not None:
-            self.reference.report(call, generation, outcome, self.now_s, (None, self.sample))
+            self.reference.report(call, generation, Report(outcome=outcome), self.now_s, self.sample)
 
         async def made() -> None:
             if outcome is not Outcome.OK:
@@ -183,14 +183,12 @@ class World:
         for _ in range(self.rules.half_open_successes):
             self.acquire()
             assert self.running, "B5: nobody is let in any more"
-            self.report(-1, Outcome.OK, None)
+            self.report(-1, Report(outcome=Outcome.OK))
         assert self.cell.view().state is BreakerState.CLOSED, "B5: healthy calls do not close it"
 
     def _deliver(self, permit: Permit, report: Report) -> None:
         self.cell.report(permit, report)
-        self.reference.report(
-            permit.call_id, permit.generation, report.outcome, self.now_s, (report.retry_after_s, self.sample)
-        )
+        self.reference.report(permit.call_id, permit.generation, report, self.now_s, self.sample)
 
 
 def walk(rules: BreakerSettings, chance: random.Random, steps: int) -> None:
@@ -202,7 +200,7 @@ def walk(rules: BreakerSettings, chance: random.Random, steps: int) -> None:
 def _walk_one(world: World, chance: random.Random, steps: int) -> None:
     moves: tuple[tuple[int, Callable[[], None]], ...] = (
         (30, world.acquire),
-        (40, lambda: world.report(chance.randrange(8), chance.choice(OUTCOMES), _asked(chance))),
+        (40, lambda: world.report(chance.randrange(8), random_report(chance))),
         (6, lambda: world.report_again(chance.randrange(16))),
         (3, lambda: world.acquire_again(chance.randrange(8))),
         (3, lambda: world.lose(chance.randrange(8))),
@@ -220,8 +218,16 @@ def _walk_one(world: World, chance: random.Random, steps: int) -> None:
         world.check()
 
 
-def _asked(chance: random.Random) -> float | None:
-    return chance.choice((None, None, 0.0, 5.0, 1e9))
+def random_report(chance: random.Random) -> Report:
+    """How a call may end, mostly well or badly, seldom oddly."""
+    outcome = chance.choice(OUTCOMES)
+    return Report(
+        outcome=outcome,
+        reason=outcome.value,
+        retry_after_s=chance.choice((None, None, 0.0, 5.0, 1e9)),
+        slow=chance.random() < SLOW,
+        may_open=chance.random() < MAY_OPEN,
+    )
 
 
 def error_of(coroutine: Coroutine[object, object, object]) -> Exception | None:

@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerState, Permit, Refusal
+from engine.contract import BreakerState, Permit, Refusal, Report
 from engine.resilience import breaker
-from engine.resilience.record import NOTHING_SEEN, Effect, Lease, Record, Report
+from engine.resilience.record import NOTHING_SEEN, Effect, Lease, Record
 from tests.property.breaker_world import FORCED, OUTCOMES, RULES, TWO_PROBES, World, walk
 
 PICKS = st.integers(0, 15)
@@ -49,13 +49,18 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(
         pick=PICKS,
-        outcome=st.sampled_from(OUTCOMES),
-        asked=st.none() | st.floats(0.0, 1e9),
+        report=st.builds(
+            Report,
+            outcome=st.sampled_from(OUTCOMES),
+            retry_after_s=st.none() | st.floats(0.0, 1e9),
+            slow=st.booleans(),
+            may_open=st.sampled_from((True, True, True, False)),
+        ),
         sample=st.floats(0, 0.99),
     )
-    def report(self, pick: int, outcome: Outcome, asked: float | None, sample: float) -> None:
+    def report(self, pick: int, report: Report, sample: float) -> None:
         self.world.sample = sample
-        self.world.report(pick, outcome, asked)
+        self.world.report(pick, report)
 
     @rule(pick=PICKS)
     def report_again(self, pick: int) -> None:
@@ -128,7 +133,7 @@ def test_the_breaker_equals_its_model_over_ten_million_steps(seed: int) -> None:
 
 
 def test_the_random_walk_goes_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A walk that never left CLOSED would prove nothing: every automatic change and both trip rules occur."""
+    """A walk that never left CLOSED would prove nothing: every automatic change and every trip rule occurs."""
     seen: Counter[tuple[str, str]] = Counter()
     whole = breaker.event_of
 
@@ -137,6 +142,8 @@ def test_the_random_walk_goes_everywhere(monkeypatch: pytest.MonkeyPatch) -> Non
         if event is not None:
             seen[before.state.value, after.state.value] += 1
             seen["rate rule", ""] += "calls failed within" in event.reason
+            seen["slow rule", ""] += "were slow within" in event.reason
+            seen["slow probe", ""] += "probe was slow" in event.reason
             seen["in a row", ""] += "failures in a row" in event.reason
         return event
 
@@ -152,7 +159,8 @@ def test_the_random_walk_goes_everywhere(monkeypatch: pytest.MonkeyPatch) -> Non
         ("half_open", "parked"),
     ]
     assert {change: seen[change] for change in automatic if seen[change] < 20} == {}
-    assert (seen["rate rule", ""] >= 20, seen["in a row", ""] >= 20) == (True, True)
+    rules = ("rate rule", "slow rule", "slow probe", "in a row")
+    assert {rule: seen[rule, ""] for rule in rules if seen[rule, ""] < 20} == {}
 
 
 REAL_ACQUIRE, REAL_REPORT = breaker.acquire, breaker.report

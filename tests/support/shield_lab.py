@@ -18,7 +18,7 @@ from agents.contract import Chunk
 from agents.errors import CallFailed
 from configs.kernel import Deadline, Failure, FailureKind, Outcome
 from configs.settings import Settings
-from engine.contract import BreakerMoved, BreakerState, BreakerView
+from engine.contract import BreakerMoved, BreakerState, BreakerView, Report
 from engine.resilience.attempt import CallReport
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.shield import Shield
@@ -135,6 +135,6 @@ class Lab:
         cell = self.store.of(subject)
         while cell.view().state is BreakerState.CLOSED:
             permit = await self.store.acquire(subject, f"trip-{len(cell.record.seen.young)}")
-            await self.store.report(permit, Outcome.FAIL)
+            await self.store.report(permit, Report(outcome=Outcome.FAIL))
         await pause(cell.view().retry_after_s or 0.0)
         assert cell.view().state is BreakerState.HALF_OPEN

@@ -8,10 +8,10 @@ import pytest
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerMoved, BreakerState, Permit
+from engine.contract import BreakerMoved, BreakerState, Permit, Report
 from engine.resilience.errors import CallRefused
 from engine.resilience.local import LocalBreakerStore
-from engine.resilience.record import Effect, Report
+from engine.resilience.record import Effect
 from tests.support.clock import FakeClock
 
 OK = Report(outcome=Outcome.OK, reason="", retry_after_s=None)
@@ -196,7 +196,7 @@ async def test_a_forgotten_subject_never_takes_an_old_report_for_one_of_its_own(
     again = await store.acquire("a", "next")
     assert isinstance(again, Permit)
     assert again.generation > permit.generation
-    view = await store.report(permit, Outcome.FAIL)
+    view = await store.report(permit, Report(outcome=Outcome.FAIL))
     assert (view.consecutive_failures, store.effects[Effect.LATE]) == (0, 1)
 
 
@@ -208,8 +208,8 @@ async def test_what_reports_did_is_counted_for_metrics(clock: FakeClock) -> None
     other = await store.acquire("s", "b")
     assert isinstance(other, Permit)
     for _ in range(2):
-        await store.report(permit, Outcome.FAIL)
-    await store.report(other, Outcome.CANCEL)
+        await store.report(permit, Report(outcome=Outcome.FAIL))
+    await store.report(other, Report(outcome=Outcome.CANCEL))
     await store.force("s", BreakerState.CLOSED, actor="ada", reason="")
-    await store.report(permit, Outcome.FAIL)
+    await store.report(permit, Report(outcome=Outcome.FAIL))
     assert store.effects == {Effect.COUNTED: 1, Effect.NEUTRAL: 1, Effect.DUPLICATE: 1, Effect.LATE: 1}

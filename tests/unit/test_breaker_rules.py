@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerState, Permit, Refusal
+from engine.contract import BreakerState, Permit, Refusal, Report
 from engine.errors import InvalidInput
 from engine.resilience import breaker
-from engine.resilience.record import Effect, Record, Report, fresh
+from engine.resilience.record import Effect, Record, fresh
 from engine.resilience.timing import open_for_s, park_for_s
 
 RULES = BreakerSettings()
