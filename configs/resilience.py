@@ -85,6 +85,8 @@ class ShieldSettings(Section):
     """An answer whose first token used more than this share of its limit was slow (``breaker.slow_rate``)."""
     latency_samples: Annotated[int, Field(ge=20, le=10_000)] = 200
     """First-token times kept per route, for its p50 (F3) and p95 (hedging)."""
+    latency_window_s: PositiveFloat = 300.0
+    """Older calls say nothing about a route any more."""
     latency_samples_min: PositiveInt = 20
     """Below this many, a route's p50 and p95 count as unknown."""
     hedge: bool = False
@@ -143,20 +145,31 @@ class QueueSettings(Section):
 
     enabled: bool = True
     length_max: PositiveInt = 10_000
-    """Tickets that may wait; beyond it low priority is shed first."""
+    """Tickets that may wait or be worked on; beyond it low priority is shed first. As many finished ones are kept."""
     expiry_s: PositiveInt = 86_400
-    """How long a ticket and its result are kept."""
+    """How long a request may wait for its answer; its prompt rests in ``redis.state`` no longer than that."""
+    keep_s: PositiveInt = 86_400
+    """How long a finished ticket and its answer are kept."""
+    request_bytes_max: PositiveInt = 1_048_576
+    """A request that is longer than this as JSON is not queued."""
     concurrency: PositiveInt = 2
     """Queued requests one process works on at once."""
+    poll_s: PositiveFloat = 0.5
+    """How often an idle worker looks for requests that others have queued."""
     lease_s: PositiveFloat = 150.0
     """A request taken by a worker that has died is taken by another after this."""
     deliveries_max: PositiveInt = 5
-    """How often one request may be taken before it counts as failed for good."""
+    """How many workers may die over one request before it counts as failed for good."""
     retry_s: PositiveFloat = 5.0
     """First pause before a queued request is tried again; doubles up to ``retry_s_max``."""
     retry_s_max: PositiveFloat = 300.0
     webhook_timeout_s: PositiveFloat = 5.0
     webhook_tries: PositiveInt = 5
+    """Posts of one result before it is given up; the pauses between them are those of ``retry_s``."""
+    webhook_hosts: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
+    """Hosts that webhooks may reach although they are private, loopback or without TLS, as the URL names them."""
+    webhook_secret_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
+    """Variable that holds the key webhooks are signed with (HMAC-SHA-256); without one they are not signed."""
 
     @model_validator(mode="after")
     def _ordered(self) -> QueueSettings:
