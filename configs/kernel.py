@@ -146,6 +146,12 @@ class FailureKind(StrEnum):
     DEADLINE = "deadline"  # our own time ran out, not theirs
     REFUSED = "refused"  # an inner shield said no without a call (B17)
     AGENT = "agent"  # an agent's own code raised
+    # What a store or a tool answers, where no HTTP status says it:
+    DENIED = "denied"  # not with this credential, or not for this user of the store
+    ABSENT = "absent"  # no such collection, database or method: somebody must change the configuration
+    INVALID = "invalid"  # our request is wrong
+    CONFLICT = "conflict"  # lost against somebody else just now; the same again may succeed
+    UNABLE = "unable"  # it cannot serve now: loading, full, read-only, no leader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

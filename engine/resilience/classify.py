@@ -8,21 +8,42 @@ from __future__ import annotations
 
 from configs.kernel import Failure, FailureKind, Outcome
 
-# Error codes as the OpenAI-compatible, Anthropic, Azure, Gemini and OpenRouter references spell them, lower case.
+# Error codes as the references of OpenAI, Anthropic, Azure, Bedrock, Gemini, Mistral, OpenRouter and LiteLLM spell
+# them, lower case.
 QUOTA_CODES = frozenset(
     {
         "insufficient_quota",
         "billing_hard_limit_reached",
         "billing_not_active",
         "billing_error",
+        "budget_exceeded",
+        "credit_balance_exhausted",
+        "credit_balance_too_low",
+        "enforced_spend_limit_reached",
         "insufficient_credits",
         "insufficient_balance",
-        "credit_balance_too_low",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "quota_exceeded",
+        "servicequotaexceededexception",
         "spend_limit_exceeded",
         "spend_limit_reached",
-        "quota_exceeded",
     }
 )
+RATE_CODES = frozenset(
+    {
+        "modelnotreadyexception",
+        "rate_limit_exceeded",
+        "rate_limited",
+        "slow_down",
+        "throttling_error",
+        "throttlingexception",
+        "too_many_requests",
+    }
+)
+"""Plainly a rate and not an empty account, even where nobody says how long to wait. Anthropic's
+``rate_limit_error`` is not among them: it names both."""
 AUTH_CODES = frozenset(
     {
         "invalid_api_key",
@@ -57,6 +78,7 @@ CONTEXT_CODES = frozenset(
 
 _BY_CODE: dict[str, Outcome] = {
     **dict.fromkeys(QUOTA_CODES, Outcome.QUOTA),
+    **dict.fromkeys(RATE_CODES, Outcome.THROTTLE),
     **dict.fromkeys(AUTH_CODES, Outcome.AUTH),
     **dict.fromkeys(MISSING_CODES, Outcome.MISSING),
     **dict.fromkeys(POLICY_CODES, Outcome.POLICY),
@@ -78,6 +100,11 @@ _BY_KIND: dict[FailureKind, Outcome] = {
     FailureKind.CANCELLED: Outcome.CANCEL,
     FailureKind.DEADLINE: Outcome.DEADLINE,
     FailureKind.REFUSED: Outcome.REFUSED,
+    FailureKind.DENIED: Outcome.AUTH,
+    FailureKind.ABSENT: Outcome.MISSING,
+    FailureKind.INVALID: Outcome.CALLER,
+    FailureKind.CONFLICT: Outcome.CONFLICT,
+    FailureKind.UNABLE: Outcome.FAIL,
 }
 """Every kind but ``STATUS`` and ``STREAM_ERROR``, which say more by their status and code."""
 _BY_STATUS: dict[int, Outcome] = {
@@ -91,6 +118,7 @@ _BY_STATUS: dict[int, Outcome] = {
     424: Outcome.FAIL,  # Bedrock: the model behind the gateway failed
     425: Outcome.CONFLICT,
     451: Outcome.POLICY,
+    498: Outcome.THROTTLE,  # Groq: the flex tier is full
 }
 _CODE_DECIDES = frozenset({400, 403, 429})
 """Statuses that providers share between quota, key, model and policy; elsewhere the status is the plainer word."""

@@ -79,6 +79,8 @@ STATUS: list[tuple[str, int | None, str | None, float | None, Outcome]] = [
     ("media type", 415, None, None, CALLER),
     ("unknown 4xx", 418, None, None, CALLER),
     ("header too large", 431, None, None, CALLER),
+    ("Groq's flex tier is full", 498, "capacity_exceeded", None, THROTTLE),
+    ("unknown status beside it", 499, None, None, CALLER),
     ("no content", 204, None, None, FAIL),
     ("no status at all", None, None, None, FAIL),
     ("spaces and capitals", 429, " Insufficient_Quota ", 3.0, QUOTA),
@@ -110,6 +112,12 @@ KINDS: list[tuple[str, FailureKind, str | None, Outcome]] = [
     ("schema or judge", K.QUALITY, None, Outcome.QUALITY),
     ("inner refusal", K.REFUSED, None, Outcome.REFUSED),
     ("agent's own code", K.AGENT, None, FAIL),
+    ("store or tool: our credential", K.DENIED, "NOAUTH", AUTH),
+    ("52 store or tool: not there", K.ABSENT, "-32601", MISSING),
+    ("52 store or tool: our request", K.INVALID, "-32602", CALLER),
+    ("65 store: lost a race", K.CONFLICT, "Neo.TransientError.Transaction.DeadlockDetected", CONFLICT),
+    ("60 store: cannot serve", K.UNABLE, "LOADING", FAIL),
+    ("store: no code can overrule", K.UNABLE, "insufficient_quota", FAIL),
 ]
 
 
@@ -200,3 +208,75 @@ def test_classify_knows_every_failure_there_can_be(
     """Total and deterministic, and never OK."""
     failure = Failure(kind=kind, detail="", status=status, code=code, retry_after_s=wait)
     assert classify(failure) is classify(failure) is not Outcome.OK
+
+
+# As the providers' references spell them: each alone decides a 429 without a time to come back, and a 400.
+NAMED: dict[Outcome, tuple[str, ...]] = {
+    QUOTA: (
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "billing_error",
+        "budget_exceeded",
+        "credit_balance_exhausted",
+        "credit_balance_too_low",
+        "enforced_spend_limit_reached",
+        "insufficient_credits",
+        "insufficient_balance",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "quota_exceeded",
+        "servicequotaexceededexception",
+        "spend_limit_exceeded",
+        "spend_limit_reached",
+    ),
+    THROTTLE: (
+        "modelnotreadyexception",
+        "rate_limit_exceeded",
+        "rate_limited",
+        "slow_down",
+        "throttling_error",
+        "throttlingexception",
+        "too_many_requests",
+    ),
+    AUTH: (
+        "invalid_api_key",
+        "api_key_invalid",
+        "incorrect_api_key",
+        "authentication_error",
+        "permission_error",
+        "permission_denied",
+        "unauthenticated",
+        "unsupported_country_region_territory",
+    ),
+    MISSING: ("model_not_found", "deploymentnotfound", "deployment_not_found", "model_not_available"),
+    POLICY: (
+        "content_filter",
+        "content_policy_violation",
+        "responsibleaipolicyviolation",
+        "moderation_blocked",
+        "refusal",
+        "safety",
+    ),
+    CALLER: (
+        "context_length_exceeded",
+        "context_window_exceeded",
+        "max_context_length_exceeded",
+        "exceed_context_size_error",
+    ),
+}
+
+
+@pytest.mark.req("brk.classify")
+@pytest.mark.parametrize("status", [400, 429])
+@pytest.mark.parametrize(("code", "outcome"), [(code, o) for o, codes in NAMED.items() for code in codes])
+def test_every_known_code_decides_where_the_status_does_not(code: str, outcome: Outcome, status: int) -> None:
+    """Each code of the table by itself, so that none can be lost unseen."""
+    assert classify(Failure(kind=K.STATUS, detail="", status=status, code=code)) is outcome
+
+
+@pytest.mark.parametrize("code", NAMED[CALLER])
+def test_every_name_of_a_full_context_asks_for_a_larger_one(code: str) -> None:
+    """Fault 2, in each provider's words."""
+    assert wants_larger_context(Failure(kind=K.STATUS, detail="", status=400, code=code))
