@@ -19,19 +19,9 @@ import json
 import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
-from engine.chaos.http1 import (
-    GUARD_S,
-    Incoming,
-    Received,
-    Sleep,
-    begin,
-    encoded,
-    send_stream,
-    send_whole,
-    unless_left,
-)
+from engine.chaos.http1 import Received, Sleep, begin, encoded, send_stream, send_whole
 from engine.chaos.play import (
     DERIVED_USAGE,
     OK,
@@ -45,59 +35,27 @@ from engine.chaos.play import (
     in_order,
     token,
 )
+from engine.chaos.server import LoopbackServer
 
 ANY = "*"
 ERRORS_FROM = 400
 
 
-class ScriptedProvider:
+class ScriptedProvider(LoopbackServer):
     """The server. Models without a script get ``Play()``: the reply "ok"."""
 
     def __init__(
         self, tls: ssl.SSLContext | None = None, *, sleep: Sleep = asyncio.sleep, keeps_requests: bool = True
     ) -> None:
-        """``keeps_requests``: whether ``requests`` is filled; ``calls`` counts in any case."""
-        self.connections = 0
+        """``calls`` counts requests by model, also when ``requests`` is not filled (``keeps_requests``)."""
+        super().__init__(tls, sleep=sleep, keeps_requests=keeps_requests)
         self.calls: Counter[str] = Counter()
-        """Requests by model."""
-        self.requests: list[Received] = []
-        self.port = 0
-        self._tls = tls
-        self._sleep = sleep
-        self._keeps = keeps_requests
         self._scripts: dict[str, Chooser] = {}
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[object]] = set()
-        self._arrived = asyncio.Condition()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        self.port = int(self._server.sockets[0].getsockname()[1])
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def stop(self) -> None:
-        """Stop listening and drop every connection: from now on the port is closed."""
-        if self._server is None:
-            return
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        if self._serving:
-            await asyncio.wait(self._serving)
-        await self._server.wait_closed()
 
     @property
     def url(self) -> str:
         """Base URL as a provider's settings want it."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/v1"
-
-    @property
-    def open_connections(self) -> int:
-        """Connections that neither side has closed."""
-        return len(self._serving)
+        return f"{self.origin}/v1"
 
     def script(self, *plays: Play, model: str = ANY, **fields: Any) -> None:
         """Answer requests for ``model`` with ``plays`` in order, the last one for ever; replaces its script.
@@ -114,42 +72,14 @@ class ScriptedProvider:
         """What was asked of one model."""
         return [request for request in self.requests if request.model == model]
 
-    async def wait_requests(self, count: int) -> list[Received]:
-        """Return all requests once there are ``count``; ``TimeoutError`` when they do not come."""
-        async with asyncio.timeout(GUARD_S), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.requests) >= count)
-        return self.requests
-
-    def _play_for(self, request: Received) -> Play:
+    async def _answer(self, request: Received, writer: asyncio.StreamWriter) -> bool:
         if request.path.endswith("/models"):
-            return _models(self._scripts)
-        chooser = self._scripts.get(request.model) or self._scripts.get(ANY)
-        return Play() if chooser is None else chooser()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio runs every connection in a task
-        self._serving.add(task)
-        self.connections += 1
-        try:
-            await self._conversation(Incoming(reader), writer, self.connections)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the other side left, or the server stops: both are ordinary ends of a connection
-        finally:
-            writer.transport.abort()
-            self._serving.discard(task)
-
-    async def _conversation(self, incoming: Incoming, writer: asyncio.StreamWriter, number: int) -> None:
-        reusable = True
-        while reusable:
-            request = await incoming.request(number)
+            play = _models(self._scripts)
+        else:
             self.calls[request.model] += 1
-            if self._keeps:
-                self.requests.append(request)
-            async with self._arrived:
-                self._arrived.notify_all()
-            play = self._play_for(request)
-            reusable = await unless_left(_send(play, request, writer, self._sleep), request, incoming)
+            chooser = self._scripts.get(request.model) or self._scripts.get(ANY)
+            play = Play() if chooser is None else chooser()
+        return await _send(play, request, writer, self._sleep)
 
 
 async def _send(play: Play, request: Received, writer: asyncio.StreamWriter, sleep: Sleep) -> bool:
