@@ -23,6 +23,7 @@ def broken_references(stack: Stack) -> Iterator[Found]:
     yield from _roles(stack)
     yield from _records(stack)
     yield from _routing(stack)
+    yield from _chains(stack)
 
 
 def _mapping(node: Node) -> dict[str, Node]:
@@ -90,3 +91,8 @@ def _routing(stack: Stack) -> Iterator[Found]:
     yield from _missing(stack, "agents", ("routing", "general_agent"), general)
     fallback = routing.get("fallback_agents", list(fields["fallback_agents"].default))
     yield from _chain(stack, "agents", ("routing", "fallback_agents"), fallback)
+
+
+def _chains(stack: Stack) -> Iterator[Found]:
+    """The declared last resort is a model."""
+    yield from _missing(stack, "models", ("chain", "last_resort"), _known(stack, "chain").get("last_resort"))

@@ -208,6 +208,8 @@ class ModelSettings(Section):
     price: ModelPrice | None = None
     first_token_s: PositiveFloat | None = None
     """Overrides ``shield.first_token_s`` for a model that is known to be slow."""
+    concurrency_max: PositiveInt | None = None
+    """Calls at once that its server takes. ``None``: ``limiter.most``; for the embedded model its slots."""
 
 
 class AgentCapability(Section):

@@ -7,6 +7,7 @@ cache and nothing else, so that an exact hit never waits for MiniLM, LangGraph o
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -18,13 +19,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from agents.handler import AnyHandler, HandlerAgent
+from agents.model import model_ref
 from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
 from agents.roster import Roster
 from configs.keys import usable_models
 from configs.settings import AgentCapability, Settings
 from engine.cache.exact import RedisExactCache
-from engine.contract import AnswerCache, BreakerState, Ledger, Router
+from engine.contract import AnswerCache, BreakerMoved, BreakerState, Estimate, Ledger, LegRunner, Router
 from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
 from engine.embedded import Hold, ReattachingCache
@@ -33,8 +35,10 @@ from engine.legs import Legs
 from engine.models import Models
 from engine.once import Once
 from engine.policy import Policy
+from engine.race import Race
 from engine.redis_client import connect
 from engine.resilience.local import LocalBreakerStore
+from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
 from engine.resilience.shielded import ShieldedCache, StoreGuard, agent_subject
 from engine.routing.contract import AgentSnapshot, AgentSource, Registered
@@ -50,6 +54,7 @@ from memory.embedded.redis_server import redis_cache
 from memory.errors import BackendUnavailable
 
 OnStep = Callable[[str], None]
+log = logging.getLogger(__name__)
 CACHE = "store:redis.cache"
 """Breaker key of the cache."""
 
@@ -114,14 +119,17 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
     """Start the parts of one engine; stop them in reverse order, whatever happens in between."""
     async with AsyncExitStack() as stack:
         roster = Roster(PromptedAgent(capability) for capability in settings.agents)
-        breakers = LocalBreakerStore(settings.breaker, clock=time.monotonic, sample=random.random)
+        routes = Routes(settings, _pools(settings))
+        breakers = LocalBreakerStore(
+            settings.breaker, clock=time.monotonic, sample=random.random, listeners=(routes.moved, _log_move)
+        )
         degraded: dict[str, str] = {}
         client, cache = await _open_cache(settings, breakers, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
         gateway = Gateway(cache, Policy(roster, settings, unusable).key_of, missing=tuple(degraded))
         stack.push_async_callback(gateway.drain)
 
-        shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random)
+        shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random, routes=routes)
         model_host = _model_host(settings, stack)
         models = Models(settings, environ, model_host)
         stack.push_async_callback(models.aclose)
@@ -129,7 +137,8 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         legs = Legs(roster, models, shield, PriceBook(settings), settings)
         router = _router(settings, roster, breakers, unusable, stack)
         ledger = DenyingLedger()
-        pipeline = _pipeline(router, legs, ledger)
+        race = Race(legs, settings, routes.latencies, clock=time.monotonic)
+        pipeline = _pipeline(router, race, legs.estimate, ledger)
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
         yield Parts(
@@ -237,19 +246,32 @@ def _agent_source(roster: Roster) -> AgentSource:
     return source
 
 
-def _pipeline(router: Once[Router], legs: Legs, ledger: Ledger) -> Once[Drive]:
+def _pipeline(router: Once[Router], runner: LegRunner, estimate: Estimate, ledger: Ledger) -> Once[Drive]:
     async def build() -> Drive:
         ready, drive_of, _ = await asyncio.gather(
             router.get(), asyncio.to_thread(_import_graph), asyncio.to_thread(import_openai_client)
         )
-        return drive_of(ready, legs, ledger)
+        return drive_of(ready, runner, ledger, estimate)
 
     return Once(build)
 
 
-def _import_graph() -> Callable[[Router, Legs, Ledger], Drive]:
+def _import_graph() -> Callable[[Router, LegRunner, Ledger, Estimate], Drive]:
     # Late and in a thread: LangGraph takes 2 s to import, an exact hit never needs it, and the loop keeps
     # answering others meanwhile.
     from engine.pipeline import build_graph, drive  # noqa: PLC0415 - as above
 
-    return lambda router, legs, ledger: partial(drive, build_graph(router, legs, ledger, legs.estimate))
+    return lambda router, runner, ledger, estimate: partial(drive, build_graph(router, runner, ledger, estimate))
+
+
+def _pools(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """For each route the largest chain it is in: of those, only so many may be open at once (max ejection)."""
+    pools: dict[str, tuple[str, ...]] = {}
+    for chain in sorted(settings.roles.values(), key=len):
+        subjects = tuple(model_ref(model, settings).subject for model in chain)
+        pools.update(dict.fromkeys(subjects, subjects))
+    return pools
+
+
+def _log_move(event: BreakerMoved) -> None:
+    log.info("breaker %s: %s -> %s: %s", event.subject, event.before, event.after, event.reason)

@@ -167,10 +167,16 @@ class LegResult:
 
 
 class LegRunner(Protocol):
-    """Runs one leg of a chain. Every failure is a value; only cancellation and graph signals are raised."""
+    """Runs legs of a chain. Every failure is a value; only cancellation and graph signals are raised."""
 
-    async def run(self, leg: Leg, request: Request, show: Callable[[str], None] | None) -> LegResult:
-        """Answer ``request`` by ``leg``, passing each piece of text to ``show`` when somebody is watching."""
+    async def run(
+        self, legs: tuple[Leg, ...], request: Request, show: Callable[[str], None] | None
+    ) -> tuple[LegResult, ...]:
+        """Answer ``request`` by the first of ``legs``, or by one that was asked as well when it took too long.
+
+        One result per leg that was asked, always the leading ones of ``legs``; the result that counts is the last.
+        Each piece of text goes to ``show`` when somebody is watching, from one leg only (F6).
+        """
         ...
 
 

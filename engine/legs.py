@@ -6,6 +6,7 @@ another leg may take over is in the result, which leg that is in the chain.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -25,7 +26,18 @@ from engine.resilience.shield import Shield
 from engine.resilience.shielded import ShieldedAgent, ShieldedModel
 from engine.types import Attempt, Leg, Request
 
-Show = Callable[[str], None]
+Hear = Callable[[str], bool]
+"""Takes a piece of text; whether it was shown to the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What becomes of one leg while it runs."""
+
+    agent: CallReport = field(default_factory=CallReport)
+    model: CallReport = field(default_factory=CallReport)
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set before the leg is cancelled because another one has answered: then it ends as a value."""
 
 
 @dataclass(slots=True)
@@ -43,7 +55,7 @@ class _Draft:
 
 
 class Legs:
-    """``LegRunner`` over the engine's agents and models."""
+    """The legs of one engine, one at a time; ``race.py`` makes a ``LegRunner`` of it."""
 
     def __init__(
         self, roster: Roster, models: Models, shield: Shield, prices: PriceBook, settings: Settings
@@ -54,39 +66,48 @@ class Legs:
         self._prices = prices
         self._settings = settings
 
+    def subject(self, leg: Leg) -> str | None:
+        """Key of the leg's route; ``None`` for agents that answer by their own code."""
+        return None if leg.model is None else self._models.get(leg.model).ref.subject
+
     def estimate(self, request: Request, legs: tuple[Leg, ...]) -> Money:
-        """The most these legs can cost together: each may have to be paid before the next answers (L1)."""
+        """The most these legs can cost together: every try of each may have to be paid before the next (L1)."""
         now = datetime.now(UTC)
         agents = self._roster.agents
+        tries = 1 + self._settings.shield.retries
         bound = Money()
         for leg in legs:
             if leg.model is not None and leg.agent in agents:
                 task = self._task(request, agents[leg.agent].capability)
-                bound += self._prices.upper_bound(leg.model, task.messages, task.sampling, now=now)
+                once = self._prices.upper_bound(leg.model, task.messages, task.sampling, now=now)
+                bound += Money(tries * once.micros)
         return bound
 
-    async def run(self, leg: Leg, request: Request, show: Show | None) -> LegResult:
+    async def run(self, leg: Leg, request: Request, hear: Hear, track: Track) -> LegResult:
         """Answer ``request`` by ``leg``. Every failure is a value; cancellation and graph signals are raised."""
-        agent_report, model_report = CallReport(), CallReport()
         draft = _Draft()
         failure: Failure | None = None
         try:
-            await self._answer(leg, request, show, draft, (agent_report, model_report))
+            await self._answer(leg, request, hear, draft, track)
         except CallFailed as exc:
             failure = exc.failure
+        except asyncio.CancelledError:
+            if not track.lost.is_set():
+                raise
+            failure = Failure(kind=FailureKind.CANCELLED, detail="another route answered first")
         outcome = Outcome.OK if failure is None else classify(failure)
-        called = model_report if leg.model is not None else agent_report
+        called = track.model if leg.model is not None else track.agent
         # When the agent's own breaker refused, the model was never asked and its report says nothing.
-        told = agent_report if agent_report.tries == 0 else called
+        told = track.agent if track.agent.tries == 0 else called
         attempt = Attempt(
             agent=leg.agent,
             model=leg.model,
             outcome=outcome,
             called=called.tries > 0,
-            latency_ms=agent_report.latency_s * 1e3,
-            first_token_ms=None if agent_report.first_token_s is None else agent_report.first_token_s * 1e3,
+            latency_ms=track.agent.latency_s * 1e3,
+            first_token_ms=None if track.agent.first_token_s is None else track.agent.first_token_s * 1e3,
             usage=draft.usage,
-            cost=self._cost(leg, draft.usage),
+            cost=self._cost(leg, request, draft, lost=track.lost.is_set() and called.tries > 0),
             tries=called.tries,
             breaker=told.breaker.value,
             finish_reason=draft.finish_reason,
@@ -100,20 +121,13 @@ class Legs:
             may_fall_back=failure is not None and may_fall_back(outcome),
         )
 
-    async def _answer(
-        self, leg: Leg, request: Request, show: Show | None, draft: _Draft, reports: tuple[CallReport, CallReport]
-    ) -> None:
+    async def _answer(self, leg: Leg, request: Request, hear: Hear, draft: _Draft, track: Track) -> None:
         agent = self._roster.agents.get(leg.agent)
         if agent is None:
             detail = f"agent {leg.agent!r} was unregistered while the request was under way"
             raise CallFailed(Failure(kind=FailureKind.REFUSED, detail=detail))
-        model = None
-        if leg.model is not None:
-            first_token_s = self._settings.models[leg.model].first_token_s
-            model = ShieldedModel(
-                self._models.get(leg.model), self._shield, first_token_s=first_token_s, report=reports[1]
-            )
-        guarded = ShieldedAgent(agent, self._shield, report=reports[0])
+        model = None if leg.model is None else self._shielded(leg.model, track.model)
+        guarded = ShieldedAgent(agent, self._shield, report=track.agent)
         async with aclosing(guarded.run(self._task(request, agent.capability), model)) as chunks:
             async for chunk in chunks:
                 if chunk.usage is not None:
@@ -122,9 +136,16 @@ class Legs:
                     draft.finish_reason = chunk.finish_reason
                 if chunk.text:
                     draft.pieces.append(chunk.text)
-                    if show is not None:
-                        draft.shown = True
-                        show(chunk.text)
+                    draft.shown = hear(chunk.text) or draft.shown
+
+    def _shielded(self, model_id: str, report: CallReport) -> ShieldedModel:
+        model = self._settings.models[model_id]
+        most = model.concurrency_max
+        if most is None and self._settings.providers[model.provider].embedded:
+            most = self._settings.embedded.model_slots
+        return ShieldedModel(
+            self._models.get(model_id), self._shield, first_token_s=model.first_token_s, most=most, report=report
+        )
 
     def _task(self, request: Request, capability: AgentCapability) -> Task:
         """What the caller asked for wins over what the agent is configured for, and that over the settings."""
@@ -139,5 +160,13 @@ class Legs:
             request_id=request.id,
         )
 
-    def _cost(self, leg: Leg, usage: Usage) -> Money:
-        return Money() if leg.model is None else self._prices.cost(leg.model, usage, now=datetime.now(UTC))
+    def _cost(self, leg: Leg, request: Request, draft: _Draft, *, lost: bool) -> Money:
+        if leg.model is None:
+            return Money()
+        now = datetime.now(UTC)
+        if lost and draft.usage == Usage():
+            # Nobody told what it used, but it was asked and is paid (F6): all that went in and came out.
+            sampling = Sampling(max_tokens=len(draft.text.encode(errors="surrogatepass")))
+            messages = self._task(request, self._roster.agents[leg.agent].capability).messages
+            return self._prices.upper_bound(leg.model, messages, sampling, now=now)
+        return self._prices.cost(leg.model, draft.usage, now=now)

@@ -107,7 +107,8 @@ def _conclude(state: RunState, admitted: Admitted, trace_id: str, started_s: flo
         if last is not None and last.outcome is Outcome.DEADLINE:
             raise DeadlineExceeded(f"the deadline passed: {last.error}", hint="allow more deadline_s")
         raise AllRoutesUnavailable(attempts)
-    fell_back = ("fallback",) if len(attempts) > 1 else ()
+    planned = state["decision"].legs[0]
+    fell_back = () if (last.agent, last.model) == (planned.agent, planned.model) else ("fallback",)
     degraded = (*admitted.degraded, *state["decision"].degraded, *fell_back)
     return Answer(
         text=state["text"],

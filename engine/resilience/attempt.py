@@ -5,6 +5,7 @@ No I/O and no clock: the shield passes the time in. ``CallReport`` is the one mu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from agents.contract import Chunk
@@ -33,6 +34,10 @@ class CallReport:
     """From the start of the try that produced it."""
     latency_s: float = 0.0
     """Time spent in tries, without the pauses between them."""
+    outpaced: bool = False
+    """Set by a hedge when another route answered first: the cancellation that follows is this route's lateness."""
+    patience_s: float = math.inf
+    """How long a route without a known p95 may take before giving up on it is its failure."""
 
     @property
     def retry_after_s(self) -> float | None:
@@ -71,6 +76,7 @@ class Watch:
         self.started_s = started_s
         self.first_token_s: float | None = None
         self._limits = limits
+        self._slow_share = settings.shield.slow_share
         self._deadline = deadline
         self._bytes_left = settings.request.answer_bytes_max
         self._probe_until_s = started_s + settings.breaker.probe_deadline_s if probe else None
@@ -79,6 +85,12 @@ class Watch:
     def produced(self) -> bool:
         """Whether any text has come."""
         return self.first_token_s is not None
+
+    def was_slow(self, first_token_s: float | None) -> bool:
+        """Whether the first token used more than its share of the limit; never for calls with shields inside."""
+        if first_token_s is None or self._limits.first_s is None:
+            return False
+        return first_token_s > self._slow_share * self._limits.first_s
 
     def limit(self, now_s: float) -> tuple[float, FailureKind | None]:
         """Seconds until the next limit, and what it means; ``None``: the probe has to be settled (B1b)."""

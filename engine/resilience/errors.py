@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from agents.errors import CallFailed
 from configs.kernel import Failure, FailureKind, Outcome
-from engine.contract import Refusal
+from engine.contract import BreakerState, Refusal
 
 
 class LeafCallFailed(CallFailed):
@@ -34,8 +34,14 @@ class CallRefused(CallFailed):
         super().__init__(
             Failure(
                 kind=FailureKind.REFUSED,
-                detail=f"breaker is {refusal.state.value}: {refusal.reason}",
+                detail=_why(refusal),
                 retry_after_s=refusal.retry_after_s,
             )
         )
         self.refusal = refusal
+
+
+def _why(refusal: Refusal) -> str:
+    if refusal.state is BreakerState.CLOSED:  # the route is well, it only has no room
+        return refusal.reason
+    return f"breaker is {refusal.state.value}: {refusal.reason}"

@@ -22,14 +22,16 @@ def pause_s(settings: ShieldSettings, retry: int, sample: float) -> float:
 
 
 class RetryBudget:
-    """Retries left to one process. For every window of ``retry_window_s``: at most the share, or the floor.
+    """Retries, or hedges, left to one process: in every ``retry_window_s`` at most the share, or the floor.
 
     Calls are summed over slightly less than the window and retries over slightly more, so the bound holds for any
     window, not only for those that begin with a slice.
     """
 
-    def __init__(self, settings: ShieldSettings) -> None:
+    def __init__(self, settings: ShieldSettings, share: float) -> None:
+        """``share``: of the calls, ``retry_share`` or ``hedge_share``."""
         self._settings = settings
+        self._share = share
         self._slices: deque[list[int]] = deque()  # [slice, calls, retries], oldest first
 
     def called(self, now_s: float) -> None:
@@ -41,7 +43,7 @@ class RetryBudget:
         current = self._slice_at(now_s)
         calls = sum(calls for index, calls, _ in self._slices if index > current[0] - SLICES)
         retries = sum(retries for _, _, retries in self._slices)
-        if retries + 1 > max(self._settings.retry_floor, self._settings.retry_share * calls):
+        if retries + 1 > max(self._settings.retry_floor, self._share * calls):
             return False
         current[2] += 1
         return True

@@ -8,9 +8,7 @@ puts it in front of models and agents. Cancellation and LangGraph's signals pass
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -20,12 +18,14 @@ from agents.contract import Chunk
 from agents.errors import CallFailed
 from configs.kernel import Deadline, Failure, FailureKind, Outcome
 from configs.settings import Settings
-from engine.contract import BreakerMoved, BreakerState, BreakerStore, Permit, Refusal, Report
+from engine.contract import BreakerMoved, BreakerStore
 from engine.resilience.attempt import CallReport, Limits, Watch
 from engine.resilience.classify import classify, may_retry
 from engine.resilience.errors import CallRefused, LeafCallFailed
+from engine.resilience.leave import Ended, Leave, Leaves
 from engine.resilience.pump import END, End, Pump
 from engine.resilience.retry import RetryBudget, pause_s
+from engine.resilience.routes import Route, Routes
 from engine.resilience.translate import failure_of, is_inner, passes_through
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call(Generic[T]):
-    subject: str
+    route: Route
     open_stream: Callable[[], AsyncIterator[T]]
     deadline: Deadline
     limits: Limits
@@ -42,18 +42,11 @@ class _Call(Generic[T]):
     tries_before: int
 
 
-@dataclass(slots=True, kw_only=True)
-class _Leave:
-    """One permit on its way back to the breaker."""
-
-    permit: Permit
-    settled: bool = False
-
-
 class Shield:
     """One per engine, so that the retry budget is one per process (F1).
 
-    ``clock`` is monotonic, the one that request deadlines are made from; ``sample`` draws from [0, 1).
+    ``clock`` is monotonic, the one that request deadlines are made from; ``sample`` draws from [0, 1); ``routes``
+    has to hear of changes of the breakers.
     """
 
     def __init__(
@@ -63,36 +56,36 @@ class Shield:
         *,
         clock: Callable[[], float],
         sample: Callable[[], float],
+        routes: Routes | None = None,
     ) -> None:
-        self._breakers = breakers
+        self.routes = Routes(settings) if routes is None else routes
+        self._leaves = Leaves(breakers, settings, self.routes, clock)
         self._settings = settings
         self._clock = clock
         self._sample = sample
-        self._budget = RetryBudget(settings.shield)
+        self._budget = RetryBudget(settings.shield, settings.shield.retry_share)
         self._running: set[asyncio.Task[None]] = set()
-        self._ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count())
 
     def stream(
         self,
-        subject: str,
+        route: Route,
         open_stream: Callable[[], AsyncIterator[Chunk]],
         deadline: Deadline,
         *,
-        first_token_s: float | None = None,
         report: CallReport | None = None,
     ) -> AsyncGenerator[Chunk]:
         """One streamed leaf call, tried again before its first text where that may help.
 
-        ``first_token_s`` overrides the setting. Raises ``LeafCallFailed`` and ``CallRefused``.
+        Raises ``LeafCallFailed`` and ``CallRefused``.
         """
         shield = self._settings.shield
         limits = Limits(
-            first_s=shield.first_token_s if first_token_s is None else first_token_s,
+            first_s=shield.first_token_s if route.first_token_s is None else route.first_token_s,
             idle_s=shield.idle_s,
             retries=shield.retries,
             nested=False,
         )
-        return self._retrying(_call(subject, open_stream, deadline, limits, report))
+        return self._retrying(_call(route, open_stream, deadline, limits, report))
 
     def outer(
         self,
@@ -107,7 +100,7 @@ class Shield:
         Raises the ``LeafCallFailed`` or ``CallRefused`` of the inside as it is, and the same two for its own.
         """
         limits = Limits(first_s=None, idle_s=None, retries=0, nested=True)
-        return self._retrying(_call(subject, open_stream, deadline, limits, report))
+        return self._retrying(_call(Route(subject=subject), open_stream, deadline, limits, report))
 
     async def call(
         self,
@@ -124,7 +117,8 @@ class Shield:
             yield await call()
 
         limits = Limits(first_s=timeout_s, idle_s=timeout_s, retries=self._settings.shield.retries, nested=False)
-        async with aclosing(self._retrying(_call(subject, once, deadline, limits, report))) as items:
+        called = _call(Route(subject=subject), once, deadline, limits, report)
+        async with aclosing(self._retrying(called)) as items:
             results = [item async for item in items]
         return results[0]
 
@@ -166,14 +160,14 @@ class Shield:
             await asyncio.sleep(pause)
 
     async def _attempt(self, call: _Call[T]) -> AsyncGenerator[T]:
-        leave = _Leave(permit=await self._admitted(call))
-        watch = Watch(call.limits, self._settings, call.deadline, self._clock(), probe=leave.permit.probe)
+        leave = await self._admitted(call)
+        watch = Watch(call.limits, self._settings, call.deadline, self._clock(), probe=leave.probe)
         pump = Pump(call.open_stream, self._settings.shield.read_ahead)
         self._running.add(pump.task)
         pump.task.add_done_callback(self._running.discard)
         outcome, failure = Outcome.CANCEL, None
         try:
-            while (item := await self._next(call, pump, watch, leave)) is not END:
+            while (item := await self._next(pump, watch, leave)) is not END:
                 if isinstance(item, Chunk):
                     watch.saw(item, self._clock())
                     outcome = Outcome.OK if item.finish_reason else outcome  # its reader may stop right here
@@ -185,22 +179,56 @@ class Shield:
             failure = replace(failure_of(exc), produced_text=watch.produced)
             outcome = classify(failure)
             if call.limits.nested and is_inner(exc):
-                await self._settle(call, leave, Outcome.REFUSED, failure)
+                await self._leaves.settle(leave, Ended(outcome=Outcome.REFUSED, failure=failure))
             if isinstance(exc, LeafCallFailed | CallRefused):
                 raise
-            raise LeafCallFailed(failure, subject=call.subject, outcome=outcome) from exc
+            raise LeafCallFailed(failure, subject=call.route.subject, outcome=outcome) from exc
         finally:
-            call.report.ended(outcome, failure, watch, self._clock())
-            await self._settle(call, leave, outcome, failure)
+            await self._finish(call, leave, watch, outcome, failure)
             if not await pump.close(self._settings.shield.close_s):
-                log.warning("%s: a call that was cut is still cleaning up", call.subject)
+                log.warning("%s: a call that was cut is still cleaning up", call.route.subject)
 
-    async def _next(self, call: _Call[T], pump: Pump[T], watch: Watch, leave: _Leave) -> T | Literal[End.END]:
+    async def _finish(
+        self, call: _Call[T], leave: Leave, watch: Watch, outcome: Outcome, failure: Failure | None
+    ) -> None:
+        now_s = self._clock()
+        call.report.ended(outcome, failure, watch, now_s)
+        first_s = watch.first_token_s
+        if outcome is Outcome.OK and first_s is None and not call.limits.nested:
+            first_s = now_s - watch.started_s  # a unary call: its answer is its first token
+        if first_s is not None and not call.limits.nested:
+            self.routes.latencies.add(call.route.subject, first_s, now_s)
+        ended = Ended(outcome=outcome, failure=failure, slow=watch.was_slow(first_s))
+        late = self._late(call, watch, outcome, now_s)
+        if late is not None:
+            ended = Ended(outcome=Outcome.FAIL, failure=late)
+        self._leaves.leave(leave, ended, first_s, now_s - watch.started_s)
+        await self._leaves.settle(leave, ended)
+
+    def _late(self, call: _Call[T], watch: Watch, outcome: Outcome, now_s: float) -> Failure | None:
+        """The failure of a route given up on before its first token but after its own p95: the first-token rule.
+
+        Neutral for whoever gave up, but not for the route: hanging calls would otherwise never open its breaker
+        while every caller's deadline is shorter than ``first_token_s``.
+        """
+        if call.limits.nested or watch.produced:
+            return None
+        gave_up = outcome is Outcome.DEADLINE or (outcome is Outcome.CANCEL and call.report.outpaced)
+        usual_s = self.routes.latencies.p95(call.route.subject, now_s)
+        waited_s = now_s - watch.started_s
+        if not gave_up or waited_s < (call.report.patience_s if usual_s is None else usual_s):
+            return None
+        return Failure(
+            kind=FailureKind.FIRST_TOKEN_TIMEOUT, detail=f"no first token when given up on, {waited_s:.3g} s"
+        )
+
+    async def _next(self, pump: Pump[T], watch: Watch, leave: Leave) -> T | Literal[End.END]:
         """The next item within all limits; settles a probe on the way when its time is over (B1b)."""
         while True:
             now_s = self._clock()
             if watch.probe_is_over(now_s):
-                await self._settle(call, leave, Outcome.OK if watch.produced else Outcome.CANCEL, None)
+                shown = Ended(outcome=Outcome.OK if watch.produced else Outcome.CANCEL)
+                await self._leaves.settle(leave, shown)
             wait_s, meaning = watch.limit(now_s)
             out_of_time = meaning is FailureKind.DEADLINE and wait_s <= 0.0
             if not out_of_time and await pump.wait(wait_s):
@@ -224,48 +252,33 @@ class Shield:
             return None
         return pause if self._budget.take(now_s) else None
 
-    async def _admitted(self, call: _Call[T]) -> Permit:
-        if call.deadline.remaining_s(self._clock()) <= 0.0:
-            failure = Failure(kind=FailureKind.DEADLINE, detail="the deadline had passed before the call")
+    async def _admitted(self, call: _Call[T]) -> Leave:
+        now_s = self._clock()
+        remaining_s = call.deadline.remaining_s(now_s)
+        usual_s = None if call.limits.nested else self.routes.latencies.p50(call.route.subject, now_s)
+        detail = None
+        if remaining_s <= 0.0:
+            detail = "the deadline had passed before the call"
+        elif usual_s is not None and usual_s > remaining_s:
+            detail = f"{remaining_s:.3g} s are left, and this route takes {usual_s:.3g} s"  # F3
+        if detail is not None:
+            failure = Failure(kind=FailureKind.DEADLINE, detail=detail)
             call.report.refused(Outcome.DEADLINE, failure)
-            raise LeafCallFailed(failure, subject=call.subject, outcome=Outcome.DEADLINE)
-        leave = await self._acquire(call.subject)
-        call.report.breaker = leave.state
-        if isinstance(leave, Refusal):
-            refused = CallRefused(leave)
+            raise LeafCallFailed(failure, subject=call.route.subject, outcome=Outcome.DEADLINE)
+        try:
+            leave = await self._leaves.ask(call.route, remaining_s, limited=not call.limits.nested)
+        except CallRefused as refused:
+            call.report.breaker = refused.refusal.state
             if call.report.tries == call.tries_before:
                 call.report.refused(Outcome.REFUSED, refused.failure)
-            raise refused
+            raise
+        call.report.breaker = leave.permit.state
         call.report.tries += 1
         return leave
 
-    async def _acquire(self, subject: str) -> Permit | Refusal:
-        call_id = next(self._ids)
-        try:
-            return await self._breakers.acquire(subject, call_id)
-        except Exception as exc:
-            log.warning("%s: the breaker could not be asked, calling without it", subject, exc_info=exc)
-            return Permit(subject=subject, call_id=call_id, generation=-1, probe=False, state=BreakerState.CLOSED)
-
-    async def _settle(self, call: _Call[T], leave: _Leave, outcome: Outcome, failure: Failure | None) -> None:
-        if leave.settled:
-            return
-        leave.settled = True
-        try:
-            await self._breakers.report(
-                leave.permit,
-                Report(
-                    outcome=outcome,
-                    reason="" if failure is None else failure.detail,
-                    retry_after_s=None if failure is None else failure.retry_after_s,
-                ),
-            )
-        except Exception as exc:
-            log.warning("%s: the breaker could not be told", call.subject, exc_info=exc)
-
 
 def _call(
-    subject: str,
+    route: Route,
     open_stream: Callable[[], AsyncIterator[T]],
     deadline: Deadline,
     limits: Limits,
@@ -273,7 +286,7 @@ def _call(
 ) -> _Call[T]:
     kept = CallReport() if report is None else report
     return _Call(
-        subject=subject,
+        route=route,
         open_stream=open_stream,
         deadline=deadline,
         limits=limits,

@@ -21,6 +21,7 @@ from engine.contract import AnswerCache, BreakerView, CachedAnswer, Refusal
 from engine.resilience.attempt import CallReport
 from engine.resilience.errors import CallRefused
 from engine.resilience.local import LocalBreakerStore
+from engine.resilience.routes import Route
 from engine.resilience.shield import Shield
 
 T = TypeVar("T")
@@ -35,11 +36,18 @@ class ShieldedModel:
         shield: Shield,
         *,
         first_token_s: float | None = None,
+        most: int | None = None,
         report: CallReport | None = None,
     ) -> None:
+        """``first_token_s`` and ``most`` as in ``Route``."""
         self._model = model
         self._shield = shield
-        self._first_token_s = first_token_s
+        self._route = Route(
+            subject=model.ref.subject,
+            credential=model.ref.credential_subject,
+            first_token_s=first_token_s,
+            most=most,
+        )
         self._report = report
 
     @property
@@ -52,10 +60,9 @@ class ShieldedModel:
     ) -> AsyncGenerator[Chunk]:
         """Generate behind breaker, limits and retries."""
         return self._shield.stream(
-            self._model.ref.subject,
+            self._route,
             partial(self._model.stream, messages, sampling, deadline),
             deadline,
-            first_token_s=self._first_token_s,
             report=self._report,
         )
 

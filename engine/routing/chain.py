@@ -22,12 +22,14 @@ def build_chain(
     roles: Mapping[str, Sequence[str]],
     fallback_agents: Sequence[str],
     models: Sequence[str] = (),
+    last_resort: str | None = None,
 ) -> tuple[Leg, ...]:
     """Legs in the order they are tried: finite, and no model twice (F1).
 
     First the models of ``agent``'s role, or ``models`` when the caller named some; then, for each fallback agent
     that is registered, the models that are not in the chain yet. An agent with its own handler is one leg without
-    a model. Named models are the whole chain: nobody else takes over.
+    a model. ``last_resort``, the model that is declared for when all others are out, ends the chain for the last
+    agent that answers through models. Named models are the whole chain: nobody else takes over.
 
     Raises ``InvalidInput`` when models are named for an agent that uses none, ``ConfigError`` when the chain would
     be empty.
@@ -50,6 +52,9 @@ def build_chain(
         fresh = [m for m in dict.fromkeys(models_of(registered, roles)) if m not in used]
         used.update(fresh)
         legs += [Leg(agent=name, model=m) for m in fresh]
+    by_model = [leg.agent for leg in legs if leg.model is not None]
+    if last_resort is not None and last_resort not in used and by_model:
+        legs.append(Leg(agent=by_model[-1], model=last_resort))
     if not legs:
         role = agents[agent].capability.role
         raise ConfigError(

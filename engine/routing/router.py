@@ -119,7 +119,9 @@ class ZeroShotRouter:
 
     def _legs(self, agent: str, agents: Mapping[str, Registered], request: Request) -> tuple[Leg, ...]:
         fallback = self._settings.routing.fallback_agents
-        return build_chain(agent, agents, self._roles, fallback, request.models)
+        last = self._settings.chain.last_resort
+        last_resort = None if last in self._unusable else last
+        return build_chain(agent, agents, self._roles, fallback, request.models, last_resort)
 
     def _skipped(self, agent: Registered, request: Request) -> tuple[str, ...]:
         if request.models or agent.own_handler:

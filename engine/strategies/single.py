@@ -22,31 +22,32 @@ def build(runner: LegRunner) -> SingleGraph:
 
     async def attempt(state: RunState, writer: StreamWriter) -> RunUpdate:
         legs = state["decision"].legs
-        tried = len(state["attempts"])
-        leg = legs[tried]
+        untried = legs[len(state["attempts"]) :]
 
         def show(text: str) -> None:
             writer(Token(text=text))
 
-        result = await runner.run(leg, state["request"], show if state["streaming"] else None)
-        writer(Attempted(attempt=result.attempt))
-        answered = result.attempt.outcome == "ok"
-        more = tried + 1 < len(legs) and result.may_fall_back and not result.shown
+        results = await runner.run(untried, state["request"], show if state["streaming"] else None)
+        for each in results:
+            writer(Attempted(attempt=each.attempt))
+        last = results[-1]
+        answered = last.attempt.outcome == "ok"
+        following = untried[len(results) :]
+        more = bool(following) and last.may_fall_back and not last.shown
         if more and not answered:
-            following = legs[tried + 1]
             writer(
                 FellBack(
-                    from_agent=leg.agent,
-                    from_model=leg.model,
-                    to_agent=following.agent,
-                    to_model=following.model,
-                    reason=result.attempt.error or result.attempt.outcome.value,
+                    from_agent=last.attempt.agent,
+                    from_model=last.attempt.model,
+                    to_agent=following[0].agent,
+                    to_model=following[0].model,
+                    reason=last.attempt.error or last.attempt.outcome.value,
                 )
             )
         return {
-            "attempts": [result.attempt],
-            "text": result.text,
-            "shown": result.shown,
+            "attempts": [each.attempt for each in results],
+            "text": last.text,
+            "shown": last.shown,
             "done": answered or not more,
         }
 

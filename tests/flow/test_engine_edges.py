@@ -167,7 +167,7 @@ async def test_a_cold_engine_keeps_the_deadline_too(tmp_path: Path):
 
 @pytest.mark.req("serve.embedded")
 async def test_a_killed_minder_is_replaced_by_the_engine_that_misses_it(tmp_path: Path):
-    """The cache is empty then, as after any crash, and works at once: nobody has to start a command for it."""
+    """Empty, or with what the dying server could still save, it works at once: nobody has to start anything."""
     async with ScriptedProvider() as provider:
         settings = await engine_settings(tmp_path, {"m": provider.url})
         async with Engine.open(settings=settings) as engine:
@@ -177,10 +177,11 @@ async def test_a_killed_minder_is_replaced_by_the_engine_that_misses_it(tmp_path
             gone = os.pidfd_open(backend.pid or 0)
             os.kill(backend.minder_pid, signal.SIGKILL)
             await asyncio.to_thread(_wait_for_end, gone)
-            missed = await engine.execute("What is tea?")
+            await engine.execute("What is tea?")
             again = await engine.execute("What is tea?")
             assert engine.degraded == {}
-    assert (missed.source, again.source) == ("model", "exact_cache")
+            (new,) = await asyncio.to_thread(status, settings.data_dir)
+    assert (again.source, new.minder_pid != backend.minder_pid) == ("exact_cache", True)
 
 
 def _wait_for_end(pidfd: int) -> None:

@@ -21,6 +21,7 @@ from configs.settings import Settings
 from engine.contract import BreakerMoved, BreakerState, BreakerView, Report
 from engine.resilience.attempt import CallReport
 from engine.resilience.local import LocalBreakerStore
+from engine.resilience.routes import Route, Routes
 from engine.resilience.shield import Shield
 
 FINISH = Chunk(finish_reason="stop")
@@ -95,10 +96,14 @@ class Lab:
         self.clock = loop.time
         self.began_s = loop.time()
         self.events: list[BreakerMoved] = []
+        self.routes = Routes(self.settings)
         self.store = LocalBreakerStore(
-            self.settings.breaker, clock=loop.time, sample=lambda: 0.5, listeners=(self.events.append,)
+            self.settings.breaker,
+            clock=loop.time,
+            sample=lambda: 0.5,
+            listeners=(self.events.append, self.routes.moved),
         )
-        self.shield = Shield(self.store, self.settings, clock=loop.time, sample=lambda: 0.5)
+        self.shield = Shield(self.store, self.settings, clock=loop.time, sample=lambda: 0.5, routes=self.routes)
         self.upstream = Upstream()
         self.report = CallReport()
 
@@ -114,7 +119,7 @@ class Lab:
     def stream(self, deadline_s: float = 120.0, **options: float) -> AsyncGenerator[Chunk]:
         """The shielded upstream."""
         return self.shield.stream(
-            SUBJECT, self.upstream.open, self.deadline(deadline_s), report=self.report, **options
+            Route(subject=SUBJECT, **options), self.upstream.open, self.deadline(deadline_s), report=self.report
         )
 
     async def text(self, deadline_s: float = 120.0, **options: float) -> str:

@@ -12,6 +12,7 @@ import pytest
 from agents.contract import Chunk
 from configs.kernel import FailureKind, Outcome
 from engine.contract import BreakerState
+from engine.resilience.routes import Route
 from engine.resilience.translate import passes_through
 from tests.support.guards import tasks_left_behind
 from tests.support.shield_lab import FINISH, SUBJECT, Lab, failure, pause
@@ -140,7 +141,7 @@ async def test_closing_the_shield_ends_what_nobody_waits_for() -> None:
         finally:
             ended.set()
 
-    stream = lab.shield.stream(SUBJECT, endless, lab.deadline(60.0))
+    stream = lab.shield.stream(Route(subject=SUBJECT), endless, lab.deadline(60.0))
     assert (await anext(stream)).text == "x"
     await lab.shield.aclose()
     assert (ended.is_set(), lab.elapsed_s) == (True, 0.0)

@@ -8,10 +8,12 @@ import pytest
 
 from agents.contract import Chunk
 from configs.kernel import FailureKind, Outcome
+from configs.settings import LimiterSettings, Settings
 from engine.contract import BreakerState
 from engine.resilience import attempt
 from engine.resilience.errors import CallRefused, LeafCallFailed
 from engine.resilience.record import Effect
+from engine.resilience.routes import Route
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
 from tests.support.virtual_time import on_virtual_time
 
@@ -136,7 +138,9 @@ async def test_the_planted_fault_slow_is_found(monkeypatch: pytest.MonkeyPatch) 
 
         async def probe(number: int) -> None:
             nonlocal most
-            stream = lab.shield.stream(SUBJECT, lambda: slow(number), lab.deadline(500.0), first_token_s=400.0)
+            stream = lab.shield.stream(
+                Route(subject=SUBJECT, first_token_s=400.0), lambda: slow(number), lab.deadline(500.0)
+            )
             try:
                 async for _ in stream:
                     pass
@@ -169,7 +173,7 @@ async def test_the_planted_fault_slow_is_found(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.req("brk.semantics")
 async def test_a_thousand_concurrent_failures_open_once() -> None:
     """B11: one event, one ``until``, one generation further."""
-    lab = Lab(retries=0)
+    lab = Lab(Settings(limiter=LimiterSettings(enabled=False)), retries=0)
     lab.upstream.play(1.0, failure(FailureKind.CONNECT))
     results = await asyncio.gather(*[lab.text() for _ in range(1_000)], return_exceptions=True)
     assert all(isinstance(result, LeafCallFailed) for result in results)

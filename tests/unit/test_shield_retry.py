@@ -167,7 +167,7 @@ def test_in_every_window_retries_keep_to_the_share_or_the_floor(
     gaps: list[tuple[float, bool]], floor: int, share: float
 ) -> None:
     """For any 10 s that end with a retry, retries ≤ max(floor, share × calls in them)."""
-    budget = RetryBudget(ShieldSettings(retry_floor=floor, retry_share=share))
+    budget = RetryBudget(ShieldSettings(retry_floor=floor), share)
     now, calls, retries = 500.0, [], []
     for gap, wants_retry in gaps:
         now += gap
@@ -181,16 +181,16 @@ def test_in_every_window_retries_keep_to_the_share_or_the_floor(
 
 def test_a_budget_refills_when_its_window_has_passed() -> None:
     """The floor is per window, not per life."""
-    budget = RetryBudget(ShieldSettings(retry_floor=2, retry_share=0.0))
+    budget = RetryBudget(ShieldSettings(retry_floor=2), 0.0)
     assert [budget.take(100.0) for _ in range(3)] == [True, True, False]
     assert [budget.take(112.0) for _ in range(3)] == [True, True, False]
 
 
 def test_a_budget_looks_at_neither_less_nor_more_than_its_window() -> None:
     """A retry 9.2 s ago still counts, calls 10.9 s ago no longer do."""
-    floor = RetryBudget(ShieldSettings(retry_floor=1, retry_share=0.0))
+    floor = RetryBudget(ShieldSettings(retry_floor=1), 0.0)
     assert [floor.take(at_s) for at_s in (100.9, 110.1, 111.9)] == [True, False, True]
-    share = RetryBudget(ShieldSettings(retry_floor=0, retry_share=0.5))
+    share = RetryBudget(ShieldSettings(retry_floor=0), 0.5)
     for _ in range(2):
         share.called(100.05)
     assert [share.take(at_s) for at_s in (110.95, 100.05 + 20.0)] == [False, False]
@@ -198,7 +198,7 @@ def test_a_budget_looks_at_neither_less_nor_more_than_its_window() -> None:
 
 def test_a_budget_does_not_grow_with_calls() -> None:
     """A window of slices, however many calls."""
-    budget = RetryBudget(ShieldSettings())
+    budget = RetryBudget(ShieldSettings(), ShieldSettings().retry_share)
     for number in range(10_000):
         budget.called(500.0 + number * 0.01)
         budget.take(500.0 + number * 0.01)

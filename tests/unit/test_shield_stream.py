@@ -14,6 +14,7 @@ from configs.settings import RequestSettings, Settings
 from engine.contract import BreakerState, BreakerView, Permit
 from engine.resilience.errors import CallRefused, LeafCallFailed
 from engine.resilience.record import Effect
+from engine.resilience.routes import Route
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
 from tests.support.virtual_time import on_virtual_time
 
@@ -296,7 +297,7 @@ async def test_an_upstream_that_swallows_cancellation_is_left_at_its_next_item()
             yield Chunk(text=text)
 
     with pytest.raises(LeafCallFailed):
-        async for _ in lab.shield.stream(SUBJECT, stubborn, lab.deadline(5.0)):
+        async for _ in lab.shield.stream(Route(subject=SUBJECT), stubborn, lab.deadline(5.0)):
             pass
     assert got == ["swallowed", "one"]
 
@@ -344,7 +345,10 @@ class Pieces:
 async def test_an_upstream_need_not_be_a_generator() -> None:
     """Any async iterator will do."""
     lab = Lab()
-    chunks = [chunk async for chunk in lab.shield.stream(SUBJECT, lambda: Pieces("a", "b"), lab.deadline(9.0))]
+    chunks = [
+        chunk
+        async for chunk in lab.shield.stream(Route(subject=SUBJECT), lambda: Pieces("a", "b"), lab.deadline(9.0))
+    ]
     assert "".join(chunk.text for chunk in chunks) == "ab"
 
 
@@ -371,7 +375,7 @@ async def test_an_error_while_nobody_listens_any_more_is_not_reported_as_forgott
         finally:
             raise OSError("already closed")
 
-    stream = lab.shield.stream(SUBJECT, breaks_on_close, lab.deadline(9.0))
+    stream = lab.shield.stream(Route(subject=SUBJECT), breaks_on_close, lab.deadline(9.0))
     await anext(stream)
     await stream.aclose()
     del stream
@@ -395,7 +399,7 @@ class BrokenStore:
 async def test_a_broken_breaker_store_never_fails_the_call(caplog: pytest.LogCaptureFixture) -> None:
     """B15: asked and told in vain, the call goes through and its failure is its own."""
     lab = Lab(retries=0)
-    lab.shield._breakers = BrokenStore()
+    lab.shield._leaves._breakers = BrokenStore()
     lab.upstream.play("fine", FINISH)
     lab.upstream.play(failure(K.RESET))
     with caplog.at_level(logging.WARNING):

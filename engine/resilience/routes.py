@@ -1,0 +1,61 @@
+"""What one process knows about its routes besides how to call them: gates, first-token times, pools.
+
+Not their breakers: those are shared by replicas (``engine.contract.BreakerStore``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from configs.settings import Settings
+from engine.contract import BreakerMoved, BreakerState, BreakerView
+from engine.resilience.latency import Latencies
+from engine.resilience.limiter import Gate
+
+OUT = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One leaf: its breaker, the breaker of its credential, and limits of its own."""
+
+    subject: str
+    credential: str | None = None
+    """Breaker key of the credential, which is parked for 401, 402, 403 instead of the route (B17)."""
+    first_token_s: float | None = None
+    """``None``: ``shield.first_token_s``."""
+    most: int | None = None
+    """Calls at once that the other side takes; ``None``: ``limiter.most``."""
+
+
+class Routes:
+    """Tell it of every change of a breaker (``moved``)."""
+
+    def __init__(self, settings: Settings, pools: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """``pools`` names, for each route, all routes of the chain it belongs to (max ejection)."""
+        self.pools: Mapping[str, tuple[str, ...]] = {} if pools is None else pools
+        self.latencies = Latencies(settings.shield)
+        self._limiter = settings.limiter
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, route: Route) -> Gate | None:
+        """The gate of a route, ``None`` where gates are switched off."""
+        if not self._limiter.enabled:
+            return None
+        gate = self._gates.get(route.subject)
+        if gate is None:
+            gate = self._gates[route.subject] = Gate(self._limiter, route.most)
+        return gate
+
+    def moved(self, event: BreakerMoved) -> None:
+        """A breaker has changed its state."""
+        gate = self._gates.get(event.subject)
+        if gate is not None:
+            gate.moved(event)
+
+
+def may_open(subject: str, pool: Mapping[str, BreakerView], ejection_max: float) -> bool:
+    """Whether one more of ``pool`` may open: at most that share of it, and one always (max ejection)."""
+    others = sum(view.state in OUT for name, view in pool.items() if name != subject)
+    return others < max(1, int(ejection_max * len(pool)))
