@@ -150,6 +150,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
                 tracer=open_tracer(),
                 may_keep=partial(_may_keep, roster),
                 ledger=ledger,
+                depth_max=settings.chain.depth_max,
             ),
             breakers=breakers,
             cache_client=client,

@@ -11,6 +11,10 @@
     ├── AnswerInterrupted              a stream broke after its first token was shown (F4)
     ├── RejectedByModel                the model refused this request: bad parameters, or its content policy
     ├── DeadlineExceeded               the request's own time ran out
+    ├── RequestQueued                  no answer now, a ticket instead: on_unavailable="queue" (run.queue)
+    ├── QueueFull                      the queue is full of tickets of this priority or higher
+    ├── UnknownTicket                  there is no such ticket, or it is no longer kept
+    ├── TooDeep                        a handler asked its own engine too many times over (F9)
     ├── EngineClosed                   execute() outside ``async with``
     ├── BackendUnavailable             memory.errors: an embedded or real store cannot be reached
     ├── CallFailed, AgentNotUsable     agents.errors
@@ -30,6 +34,7 @@ from configs.errors import SwitchgearError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.ticket import Ticket
     from engine.types import Attempt
 
 
@@ -130,6 +135,55 @@ class DeadlineExceeded(SwitchgearError):
     """The request's own deadline passed before an answer was complete."""
 
     code = "deadline_exceeded"
+
+
+class RequestQueued(SwitchgearError):
+    """No route could answer now, and the caller wanted to wait: the ticket is what it polls (run.queue)."""
+
+    code = "request_queued"
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
+        super().__init__(
+            f"no route could answer now; the request waits as ticket {ticket.id}",
+            hint="ask for it with `engine.ticket(id)` or `switchgear queue show ID`",
+        )
+
+
+class QueueFull(SwitchgearError):
+    """The request was not queued: nothing of lower priority waits that could make room."""
+
+    code = "queue_full"
+
+    def __init__(self, length: int, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"the queue is full: {length} requests of this priority or higher",
+            hint=f"retry in {retry_after_s:.0f} s, or raise queue.length_max",
+        )
+
+
+class UnknownTicket(SwitchgearError):
+    """Nobody has this ticket: it never existed, or it is older than the settings keep it."""
+
+    code = "unknown_ticket"
+
+    def __init__(self, ticket_id: str) -> None:
+        super().__init__(
+            f"there is no ticket {ticket_id[:NAME_CHARS]!r}", hint="`switchgear queue list` shows those there are"
+        )
+
+
+class TooDeep(SwitchgearError):
+    """A handler asked its own engine, whose handler asked it again, and so on (F9)."""
+
+    code = "too_deep"
+
+    def __init__(self, depth_max: int) -> None:
+        super().__init__(
+            f"requests are nested more than {depth_max} deep",
+            hint="an agent asks itself in a circle; chain.depth_max allows more",
+        )
 
 
 class EngineClosed(SwitchgearError):

@@ -20,6 +20,8 @@ from engine.contract import CachedAnswer, Ledger
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
 from engine.events import Degraded, Emit, Final, Routed, Token
 from engine.gateway.gateway import Admitted, Gateway
+from engine.lineage import within_parent
+from engine.resilience.limiter import asking_as
 from engine.resilience.shielded import one_failure_per_request
 from engine.state import RunInput, RunState
 from engine.telemetry.tracing import trace_id_of
@@ -43,10 +45,14 @@ class Run:
     may_keep: Callable[[Answer], bool]
     ledger: Ledger
 
-    async def answer(self, request: Request, emit: Emit | None) -> Answer:
-        """Answer ``request`` or raise one of ``engine.errors``; events go to ``emit`` as they happen."""
+    depth_max: int
+
+    async def answer(self, asked: Request, emit: Emit | None) -> Answer:
+        """Answer what was ``asked`` or raise one of ``engine.errors``; events go to ``emit`` as they happen."""
         started_s = time.monotonic()
         with (
+            within_parent(asked, self.depth_max) as request,
+            asking_as(request.priority),
             one_failure_per_request(),
             self.tracer.start_as_current_span(
                 "switchgear.execute", record_exception=False, set_status_on_exception=False

@@ -14,8 +14,8 @@ from configs.settings import LimiterSettings
 
 GROWTH = 4.0
 """Calls that may wait inside the other side; Gradient2's queue size."""
-LONG_TERM = 0.01
-"""Weight of one call in the long-term average: 100 calls or so."""
+LONG_TERM = 1 / 600
+"""Weight of one call in the long-term average, as in the original."""
 SHRINK_MOST = 0.5
 CATCH_UP = 0.95
 """The long-term average decays this fast after a burst that left it far too high."""

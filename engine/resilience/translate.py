@@ -11,7 +11,7 @@ from typing import cast
 
 from agents.errors import CallFailed
 from configs.kernel import Failure, FailureKind
-from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
+from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel, TooDeep
 from engine.resilience.errors import CallRefused, LeafCallFailed
 from memory.errors import BackendUnavailable
 
@@ -22,6 +22,7 @@ INNER = (
     AnswerInterrupted,
     RejectedByModel,
     BackendUnavailable,
+    TooDeep,
 )
 """Raised only after an inner breaker, chain or store has had its say."""
 CAUSES_MAX = 16

@@ -18,7 +18,7 @@ from agents.contract import Chunk
 from agents.errors import CallFailed
 from configs.kernel import Deadline, Failure, FailureKind, Outcome
 from configs.settings import Settings
-from engine.contract import BreakerMoved, BreakerState, BreakerView, Report
+from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Report
 from engine.resilience.attempt import CallReport
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.routes import Route, Routes
@@ -60,6 +60,10 @@ class Upstream:
     def play(self, *steps: Step) -> None:
         """Script the next opening."""
         self._plays.append(steps)
+
+    def replay(self, *steps: Step) -> None:
+        """Script every opening from now on."""
+        self._plays = [steps]
 
     async def open(self) -> AsyncGenerator[Chunk]:
         """One opening."""
@@ -134,6 +138,12 @@ class Lab:
     def leases(self, subject: str = SUBJECT) -> int:
         """Probes that hold a permit."""
         return len(self.store.of(subject).record.leases)
+
+    async def permit(self, subject: str = SUBJECT) -> Permit:
+        """Leave for one call, which must be given."""
+        permit = await self.store.acquire(subject, f"by hand {len(self.events)}")
+        assert isinstance(permit, Permit)
+        return permit
 
     async def until_half_open(self, subject: str = SUBJECT) -> None:
         """Open the breaker by failures and wait until its next call is a probe."""
