@@ -46,16 +46,6 @@ class FellBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hedged:
-    """A leg has been silent for longer than usual, so the next one is asked as well (F6)."""
-
-    agent: str
-    model: str | None
-    after_s: float
-    type: Literal["hedge"] = "hedge"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
     """Something optional is missing for this request."""
 
@@ -72,5 +62,5 @@ class Final:
     type: Literal["final"] = "final"
 
 
-Event = Routed | Attempted | Token | FellBack | Hedged | Degraded | Final
+Event = Routed | Attempted | Token | FellBack | Degraded | Final
 Emit = Callable[[Event], None]
