@@ -51,6 +51,11 @@ class BreakerSettings(Section):
     """How old a replica's own view of a shared breaker may be to answer from it without asking Redis."""
     events_kept: PositiveInt = 100
     """Changes of state that a shared breaker remembers, forced ones with who and why (B13, B16)."""
+    kept_s: PositiveFloat = 86_400.0
+    """How long a shared breaker that nobody uses is remembered, with its history; forced ones for ever."""
+    unsent_max: PositiveInt = 1_000
+    """Successes per shared breaker that may wait for the next message to Redis (every half ``view_s``); more are
+    not counted."""
 
     @model_validator(mode="after")
     def _ordered(self) -> BreakerSettings:

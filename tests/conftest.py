@@ -12,7 +12,8 @@ from hypothesis import settings
 
 from configs.settings import EmbeddedSettings
 from memory.embedded.attach import attach
-from memory.embedded.redis_server import redis_cache
+from memory.embedded.redis_server import redis_cache, redis_state
+from memory.embedded.values import BackendSpec
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, loop_guard, scrub_environment, scrubbed, tasks_left_behind
 from tests.support.provider import provider  # noqa: F401 - a fixture for every test
@@ -77,8 +78,17 @@ async def no_task_left_behind() -> AsyncIterator[None]:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Redis of the cache role, shared by the tests of this process; they must not expect it empty."""
-    folder = tmp_path_factory.mktemp("redis")
-    attachment = asyncio.run(attach(redis_cache(16), folder, EmbeddedSettings()))
+    yield from _embedded_redis(redis_cache(16), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def redis_state_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis of the state role, shared by the tests of this process; they must not expect it empty."""
+    yield from _embedded_redis(redis_state(), tmp_path_factory)
+
+
+def _embedded_redis(spec: BackendSpec, folders: pytest.TempPathFactory) -> Iterator[str]:
+    attachment = asyncio.run(attach(spec, folders.mktemp(spec.name), EmbeddedSettings()))
     secret = attachment.secret.get_secret_value() if attachment.secret is not None else ""
     yield attachment.address.replace("unix://", f"unix://:{secret}@")
     asyncio.run(attachment.leave())

@@ -20,14 +20,14 @@ DECIDING = {
     *("engine.routing.decide", "engine.routing.chain", "engine.routing.learn", "engine.cost.policy"),
     *("engine.routing.contract", "engine.routing.table", "engine.routing.words"),
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),
-    *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing"),
+    *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),
     *("engine.strategies.merge", "engine.gateway.admit"),
 }
 # Modules that open connections or start processes: only the composition root may name them.
 ADAPTERS = {
     *("memory.embedded.attach", "memory.embedded.local_model", "memory.embedded.redis_server"),
     *("agents.model", "memory.hot", "memory.warm", "memory.cold"),
-    *("engine.cache.exact", "engine.cache.semantic", "engine.resilience.store", "engine.cost.journal"),
+    *("engine.cache.exact", "engine.cache.semantic", "engine.resilience.shared", "engine.cost.journal"),
 }
 PLANTED = {
     "configs/planted.py": "import engine.types\n",

@@ -1,0 +1,148 @@
+"""``breaker.lua`` on a Redis server: loading it, running steps, and every way in which that can fail (X1, X3, X7).
+
+What a failure means for a breaker is decided in ``shared.py``; all of them arrive there as ``StateGone``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from importlib import resources
+from typing import TypeVar, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError
+
+from agents.errors import CallFailed
+from configs.settings import BreakerSettings, RedisSettings
+from engine.contract import BreakerMoved
+from engine.resilience.shielded import StoreGuard
+from engine.resilience.wire import Asked, BadReply, Stands, event_of, keys_of, request_json, rules_json, stands_of
+
+T = TypeVar("T")
+
+STATE = "store:redis.state"
+"""Breaker key of the Redis that keeps breakers. That breaker is a local one."""
+SUBJECTS = "cb:subjects"
+"""Sorted set of the subjects that have a record, by the time of their last registration."""
+TRIES = 3
+"""A step is sent this often within one timeout: a new server may have neither our connection nor our script."""
+SERVER_CLOCK = """
+local function clock()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
+"""
+BODY = resources.files("engine.resilience").joinpath("breaker.lua").read_text(encoding="utf-8")
+"""Read when this module is, since reading a file would hold up an event loop."""
+ELSEWHERE = (ReadOnlyError, MovedError, AskError)
+"""Somebody else is the server now: a new connection finds it."""
+
+
+class StateGone(Exception):
+    """The shared state could not be asked; what it made of the step is unknown."""
+
+
+def lua_text(clock: str) -> str:
+    """The whole script. Without a shebang Redis would begin a step that it cannot finish, out of memory say."""
+    return f"#!lua\n{clock}\n{BODY}"
+
+
+class BreakerScript:
+    """Steps on one Redis, whose client must not retry by itself (X3). Local time never enters (X2)."""
+
+    def __init__(
+        self,
+        client: Redis,
+        rules: BreakerSettings,
+        redis: RedisSettings,
+        guard: StoreGuard,
+        *,
+        clock: str = SERVER_CLOCK,
+    ) -> None:
+        """``clock`` is Lua that defines ``clock()``; only tests have another than the server's."""
+        self._client = client
+        self._guard = guard
+        self._timeout_s = redis.timeout_s
+        self._subjects_max = rules.subjects_max
+        self._rules = rules_json(rules)
+        self._text = lua_text(clock)
+        # Redis names scripts so; nothing here is secret.
+        self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, batch: Sequence[Asked]) -> list[Stands]:
+        """Take one step per element, each atomic, in one round trip. Raises ``StateGone``."""
+        return await self._guarded(partial(self._run, batch))
+
+    async def events(self, subject: str) -> tuple[BreakerMoved, ...]:
+        """The latest changes of state, oldest first. Raises ``StateGone``."""
+        entries = await self._guarded(partial(self._events, keys_of(subject, None)[3]))
+        try:
+            return tuple(event_of(subject, entry) for entry in entries)
+        except (TypeError, ValueError, KeyError) as exc:
+            raise StateGone(f"{type(exc).__name__} while reading events") from exc
+
+    async def register(self, subjects: Sequence[str], now_s: float) -> None:
+        """Let ``subjects`` know of these; of too many the ones registered longest ago go. Raises ``StateGone``."""
+        await self._guarded(partial(self._register, subjects, now_s))
+
+    async def subjects(self) -> tuple[str, ...]:
+        """Registered subjects that still have a record, sorted. Raises ``StateGone``."""
+        return await self._guarded(self._subjects)
+
+    async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._guard(STATE, call, self._timeout_s)
+        except CallFailed as exc:
+            raise StateGone(exc.failure.detail) from exc
+        except (RedisError, OSError, BadReply) as exc:
+            raise StateGone(f"{type(exc).__name__} while talking to the shared state") from exc
+
+    async def _run(self, batch: Sequence[Asked]) -> list[Stands]:
+        replies = await self._send(batch)
+        for _ in range(TRIES - 1):
+            wrong = next((reply for reply in replies if isinstance(reply, RedisError)), None)
+            if isinstance(wrong, NoScriptError):
+                await self._client.script_load(self._text)
+            elif isinstance(wrong, ELSEWHERE):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+            else:
+                break
+            # The whole batch again, with the same ids: whatever was done already has no second effect (X3).
+            replies = await self._send(batch)
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise reply
+        return [stands_of(asked.subject, reply) for asked, reply in zip(batch, replies, strict=True)]
+
+    async def _send(self, batch: Sequence[Asked]) -> list[object]:
+        pipeline = self._client.pipeline(transaction=False)
+        for asked in batch:
+            keys = keys_of(asked.subject, asked.order)
+            pipeline.evalsha(self._sha, len(keys), *keys, self._rules, request_json(asked))
+        return cast("list[object]", await pipeline.execute(raise_on_error=False))
+
+    async def _events(self, key: str) -> list[bytes]:
+        return cast("list[bytes]", await self._client.lrange(key, 0, -1))
+
+    async def _register(self, subjects: Sequence[str], now_s: float) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        names = {subject.encode("utf-8", "surrogatepass"): now_s for subject in subjects}
+        pipeline.zadd(SUBJECTS, names)
+        pipeline.zremrangebyrank(SUBJECTS, 0, -self._subjects_max - 1)
+        await pipeline.execute()
+
+    async def _subjects(self) -> tuple[str, ...]:
+        names = cast("list[bytes]", await self._client.zrange(SUBJECTS, 0, -1))
+        if not names:
+            return ()
+        subjects = [name.decode("utf-8", "surrogatepass") for name in names]
+        pipeline = self._client.pipeline(transaction=False)
+        for subject in subjects:
+            pipeline.exists(keys_of(subject, None)[0])
+        there = await pipeline.execute()
+        gone = [name for name, exists in zip(names, there, strict=True) if not exists]
+        if gone:
+            await self._client.zrem(SUBJECTS, *gone)
+        return tuple(sorted(subject for subject, exists in zip(subjects, there, strict=True) if exists))

@@ -1,0 +1,359 @@
+"""Breakers that all replicas share, in Redis (brk.shared, docs/decisions/0012).
+
+``SharedBreakerStore`` is the ``BreakerStore`` of a fleet: every decision is one step of ``breaker.lua``, answered
+from the replica's own view while that is younger than ``breaker.view_s``. When Redis is gone, each subject goes on
+in this process, from where it stood; no failure of Redis ever reaches the guarded call (B15).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from configs.kernel import Outcome
+from configs.settings import BreakerSettings
+from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal, Report
+from engine.resilience import breaker
+from engine.resilience.classify import counts, parks
+from engine.resilience.known import Known, LocalPermit, refusal
+from engine.resilience.local import Listener, LocalBreakerStore
+from engine.resilience.record import Effect, fresh
+from engine.resilience.script import BreakerScript, StateGone
+from engine.resilience.shield import tell
+from engine.resilience.wire import Asked, Ended, Order, Stands
+from memory.errors import BackendUnavailable
+
+SUBJECTS_PER_MESSAGE = 128
+"""Enough for one round trip, few enough that the server is not busy for long."""
+REGISTERED_AGAIN = 0.25
+"""A subject in use is registered anew after this share of the time that it is kept."""
+
+
+class SharedBreakerStore:
+    """``engine.contract.BreakerStore`` over one Redis. Needs ``aclose``; for one event loop."""
+
+    def __init__(
+        self,
+        script: BreakerScript,
+        rules: BreakerSettings,
+        *,
+        clock: Callable[[], float],
+        sample: Callable[[], float],
+        listeners: tuple[Listener, ...] = (),
+    ) -> None:
+        """``clock`` is monotonic and measures ages only; ``sample`` draws from [0, 1)."""
+        self.rules = rules
+        self.listeners = listeners
+        self.effects: Counter[Effect] = Counter()
+        """What became of this replica's reports; for metrics (B4)."""
+        self.uncounted = 0
+        """Successes that were dropped because too many waited to be sent."""
+        self.degraded = ""
+        """Why this replica is on its own; empty while Redis answers."""
+        self._script = script
+        self._clock = clock
+        self._sample = sample
+        self._stand_in = LocalBreakerStore(rules, clock=clock, sample=sample, listeners=(self._heard,))
+        self._known: dict[str, Known] = {}
+        self._looking = asyncio.Lock()
+        self._losses = 0
+        self._unsent: dict[str, Known] = {}
+        self._sender: asyncio.Task[None] | None = None
+        self._unregistered: dict[str, float] = {}
+
+    async def acquire(self, subject: str, call_id: str) -> Permit | Refusal:
+        """Ask leave for one call: without waiting while the view is young, else in one round trip."""
+        known = self._of(subject)
+        answer = known.answer(call_id, self._clock())
+        if answer is not None:
+            return answer
+        losses = self._losses
+        async with known.lock:
+            answer = known.answer(call_id, self._clock())  # somebody may have asked meanwhile
+            if answer is not None:
+                return answer
+            # Whoever waited for a call that failed has waited long enough (X7).
+            stands = await self._step(known, acquire=call_id) if losses == self._losses else None
+        if stands is None or stands.granted is None:
+            return self._acquire_alone(known, call_id)
+        if not stands.granted:
+            return refusal(stands.view, stands.why)
+        probe = stands.view.state is BreakerState.HALF_OPEN
+        if probe:
+            known.probes[call_id] = self._clock() + self.rules.lease_s
+        return Permit(
+            subject=subject,
+            call_id=call_id,
+            generation=stands.view.generation,
+            probe=probe,
+            state=stands.view.state,
+        )
+
+    async def report(self, permit: Permit, result: Report) -> BreakerView:
+        """Say how the call ended, exactly once in effect (B6).
+
+        Waits for the shared record when that may move, so that the caller's next step knows; whatever else is
+        counted travels with the next message.
+        """
+        known = self._of(permit.subject)
+        if isinstance(permit, LocalPermit):
+            return self._report_alone(known, permit, result)
+        known.probes.pop(permit.call_id, None)
+        waits = _may_move(permit, result) or not known.quiet()
+        if not waits and len(known.outbox) >= self.rules.unsent_max:
+            self.uncounted += 1
+            return known.view(self._clock())
+        number = known.post(Ended(permit=permit, result=result, sample=self._sample()))
+        if waits:
+            await self._deliver(known, number)
+        else:
+            self._send_soon(known)
+        return known.view(self._clock())
+
+    async def view(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
+        """Current state of each subject, at most ``breaker.view_s`` old."""
+        wanted = {subject: self._of(subject) for subject in subjects}
+        if self._aged(wanted.values()):
+            losses = self._losses
+            async with self._looking:
+                aged = self._aged(wanted.values())
+                if losses == self._losses:
+                    await self._look(aged)
+                else:
+                    self._go_on_alone(aged)
+        now_s = self._clock()
+        return {subject: known.view(now_s) for subject, known in wanted.items()}
+
+    async def force(self, subject: str, state: BreakerState, *, actor: str, reason: str) -> BreakerView:
+        """Set FORCED_OPEN, FORCED_CLOSED or DISABLED by hand, or CLOSED to give control back (B16).
+
+        Raises ``InvalidInput``, and ``BackendUnavailable`` when the order was perhaps not stored: one that holds
+        for this process only would deceive whoever gave it.
+        """
+        breaker.force(fresh(self.rules, 0), state, actor=actor, reason=reason)  # refuses impossible orders
+        known = self._of(subject)
+        order = Order(id=uuid.uuid4().hex, state=state, actor=actor, reason=reason)
+        async with known.lock:
+            stands = await self._step(known, order=order)
+        if stands is None:
+            raise BackendUnavailable("redis.state", f"the order for {subject} was not confirmed: {self.degraded}")
+        return stands.view
+
+    async def subjects(self) -> tuple[str, ...]:
+        """Every breaker with a record, sorted; those this replica knows while Redis is gone."""
+        try:
+            await self._register()
+            return await self._script.subjects()
+        except StateGone:
+            return tuple(sorted(subject for subject, known in self._known.items() if known.seen(self._clock())))
+
+    async def history(self, subject: str) -> tuple[BreakerMoved, ...]:
+        """The latest changes of state, oldest first; those this replica has heard of while Redis is gone."""
+        try:
+            return await self._script.events(subject)
+        except StateGone:
+            known = self._known.get(subject)
+            return () if known is None else tuple(known.history)
+
+    async def flush(self) -> None:
+        """Send what waits to be sent."""
+        unsent, self._unsent = list(self._unsent.values()), {}
+        for first in range(0, len(unsent), SUBJECTS_PER_MESSAGE):
+            await self._flush(unsent[first : first + SUBJECTS_PER_MESSAGE])
+        with contextlib.suppress(StateGone):  # best effort: a list for people
+            await self._register()
+
+    async def aclose(self) -> None:
+        """Send what waits to be sent and stop. The client stays open; it is its owner's."""
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.wait((self._sender,))
+        await self.flush()
+
+    # one step
+
+    async def _step(
+        self, known: Known, *, acquire: str | None = None, order: Order | None = None
+    ) -> Stands | None:
+        """One step with everything that waits to be sent; ``None``: Redis is gone. Needs the lock of ``known``."""
+        reports, settled = known.take(), False
+        asked_s = self._clock()
+        asked = Asked(
+            subject=known.subject, seen=known.seen(asked_s), reports=reports, acquire=acquire, order=order
+        )
+        try:
+            (stands,) = await self._script.run((asked,))
+            settled = True
+            self._adopt(known, stands, asked_s)
+        except StateGone as gone:
+            settled = True
+            self._lost(gone)
+            self._count_alone(known, reports)
+            return None
+        finally:
+            if not settled:  # cancelled: unknown whether they arrived
+                known.put_back(reports)
+                self._send_soon(known)
+        return stands
+
+    async def _deliver(self, known: Known, number: int) -> None:
+        """Come back when report ``number`` has been counted, by this call or by one that was faster."""
+        losses = self._losses
+        try:
+            async with known.lock:
+                if known.taken >= number:
+                    return
+                if losses == self._losses:
+                    await self._step(known)
+                else:
+                    self._count_alone(known, known.take())
+        finally:
+            if known.outbox:
+                self._send_soon(known)
+
+    async def _look(self, aged: list[Known]) -> None:
+        for first in range(0, len(aged), SUBJECTS_PER_MESSAGE):
+            some = aged[first : first + SUBJECTS_PER_MESSAGE]
+            asked_s = self._clock()
+            try:
+                batch = [Asked(subject=known.subject, seen=known.seen(asked_s)) for known in some]
+                answers = await self._script.run(batch)
+            except StateGone as gone:
+                self._lost(gone)
+                self._go_on_alone(aged[first:])
+                return
+            for known, stands in zip(some, answers, strict=True):
+                self._adopt(known, stands, asked_s)
+
+    async def _flush(self, some: list[Known]) -> None:
+        """One message for several subjects; one with a message on its way already is left for the next time."""
+        held: list[tuple[Known, list[Ended]]] = []
+        settled = False
+        try:
+            for known in some:
+                if known.lock.locked():
+                    self._unsent[known.subject] = known
+                else:
+                    await known.lock.acquire()
+                    held.append((known, known.take()))
+            asked_s = self._clock()
+            batch = [
+                Asked(subject=known.subject, seen=known.seen(asked_s), reports=reports) for known, reports in held
+            ]
+            answers = await self._script.run(batch) if batch else []
+            settled = True
+            for (known, _), stands in zip(held, answers, strict=True):
+                self._adopt(known, stands, asked_s)
+        except StateGone as gone:
+            settled = True
+            self._lost(gone)
+            for known, reports in held:
+                self._count_alone(known, reports)
+        finally:
+            for known, reports in held:
+                if not settled:
+                    known.put_back(reports)
+                    self._unsent[known.subject] = known
+                known.lock.release()
+
+    def _adopt(self, known: Known, stands: Stands, asked_s: float) -> None:
+        now_s = self._clock()
+        if self.degraded:
+            self.degraded = ""
+            for other in self._known.values():  # what they went through is handed over (resilience.md 6)
+                if other.cell is not None:
+                    self._send_soon(other)
+        self.effects.update(stands.effects)
+        news = known.adopt(stands, asked_s, now_s)
+        if known.base and now_s - known.registered_s > self.rules.kept_s * REGISTERED_AGAIN:
+            known.registered_s = now_s
+            self._unregistered[known.subject] = stands.now_s
+            self._send_soon(known)
+        for event in news:
+            tell(self.listeners, event)
+
+    async def _register(self) -> None:
+        if self._unregistered:
+            waiting, self._unregistered = self._unregistered, {}
+            await self._script.register(tuple(waiting), max(waiting.values()))
+
+    # alone
+
+    def _lost(self, gone: StateGone) -> None:
+        self._losses += 1
+        self.degraded = str(gone)
+
+    def _go_on_alone(self, some: Iterable[Known]) -> None:
+        for known in some:
+            known.stand_in(self._stand_in, self._clock())
+
+    def _acquire_alone(self, known: Known, call_id: str) -> Permit | Refusal:
+        answer = known.stand_in(self._stand_in, self._clock()).acquire(call_id)
+        if isinstance(answer, Refusal):
+            return answer
+        return LocalPermit(
+            subject=answer.subject,
+            call_id=answer.call_id,
+            generation=answer.generation,
+            probe=answer.probe,
+            state=answer.state,
+        )
+
+    def _report_alone(self, known: Known, permit: LocalPermit, result: Report) -> BreakerView:
+        if known.cell is None:
+            self.effects[Effect.LATE] += 1
+        else:
+            known.cell.report(permit, result)
+        return known.view(self._clock())
+
+    def _count_alone(self, known: Known, reports: list[Ended]) -> None:
+        cell = known.stand_in(self._stand_in, self._clock())
+        for ended in reports:
+            cell.report(ended.permit, ended.result)
+
+    def _heard(self, event: BreakerMoved) -> None:
+        known = self._known.get(event.subject)
+        if known is not None:
+            known.heard(event)
+        tell(self.listeners, event)
+
+    # bookkeeping
+
+    def _of(self, subject: str) -> Known:
+        known = self._known.get(subject)
+        if known is None:
+            if len(self._known) >= self.rules.subjects_max:
+                self._forget_one()
+            known = self._known[subject] = Known(subject, self.rules)
+        return known
+
+    def _forget_one(self) -> None:
+        for subject, known in self._known.items():
+            if known.idle and subject not in self._unsent:
+                del self._known[subject]
+                return
+
+    def _aged(self, some: Iterable[Known]) -> list[Known]:
+        now_s = self._clock()
+        return [known for known in some if not known.young(now_s)]
+
+    def _send_soon(self, known: Known) -> None:
+        self._unsent[known.subject] = known
+        if self._sender is None or self._sender.done():
+            # In a context of its own: what it loses must not count as a failure of the request that woke it.
+            self._sender = asyncio.create_task(self._send(), name="breaker reports", context=contextvars.Context())
+
+    async def _send(self) -> None:
+        while self._unsent:
+            await asyncio.sleep(self.rules.view_s / 2)
+            await self.flush()
+
+
+def _may_move(permit: Permit, result: Report) -> bool:
+    """Whether this report may change a CLOSED breaker, or frees a probe's place."""
+    failed = counts(result.outcome) and result.outcome is not Outcome.OK
+    return permit.probe or failed or result.slow or parks(result.outcome)
