@@ -32,16 +32,22 @@ async def settings(tmp_path: Path, provider: ScriptedProvider, **shield: object)
     )
 
 
+async def connected(engine: Engine) -> None:
+    """One answer of the slow model while it is well: making the first client takes longer than a hedge waits."""
+    await engine.execute("What is tea?", agent="general", models=["slow"], cache="off")
+
+
 @pytest.mark.req("brk.fallback")
 async def test_a_silent_model_is_overtaken_and_left_at_once(tmp_path: Path):
     """One answer, the loser's connection is closed and it is paid for what went in."""
     never = asyncio.Event()
     async with ScriptedProvider() as provider:
-        provider.script(Play(gate=never), model="slow")
+        provider.script(Play(), Play(gate=never), model="slow")
         provider.script(reply="quick answer", model="quick")
         async with Engine.open(settings=await settings(tmp_path, provider)) as engine:
+            await connected(engine)
             answer = await engine.execute("What is tea?", agent="general", cache="off")
-        (lost,) = provider.requests_for("slow")
+        _, lost = provider.requests_for("slow")
         await lost.wait_disconnected()
     assert (answer.text, answer.model, answer.degraded) == ("quick answer", "quick", ("fallback",))
     assert [(a.model, a.outcome) for a in answer.attempts] == [("slow", Outcome.CANCEL), ("quick", Outcome.OK)]
@@ -103,12 +109,13 @@ async def test_a_model_that_is_overtaken_again_and_again_is_not_asked_any_more(t
     """The first-token rule: five lost races without a word open its breaker; the sixth request goes past it."""
     never = asyncio.Event()
     async with ScriptedProvider() as provider:
-        provider.script(Play(gate=never), model="slow")
+        provider.script(Play(), Play(gate=never), model="slow")
         async with Engine.open(settings=await settings(tmp_path, provider)) as engine:
+            await connected(engine)
             for _ in range(6):
                 await engine.execute("What is tea?", agent="general", cache="off")
             view = await engine.breakers((SLOW,))
-        assert len(provider.requests_for("slow")) == 5
+        assert len(provider.requests_for("slow")) == 1 + 5
     assert view[SLOW].state is BreakerState.OPEN
 
 
