@@ -22,6 +22,7 @@ DECIDING = {
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),
     *("engine.strategies.merge", "engine.gateway.admit"),
+    *("configs.foreign", "configs.http_failure", "configs.retry_after", "memory.translate", "mcp_tools.translate"),
 }
 # Modules that open connections or start processes: only the composition root may name them.
 ADAPTERS = {

@@ -9,8 +9,9 @@ import openai
 import pytest
 from pydantic import SecretStr
 
-from agents.translate import retry_after_s, to_failure
+from agents.translate import to_failure
 from configs.kernel import Failure, FailureKind
+from configs.retry_after import retry_after_s
 
 REQUEST = httpx.Request("POST", "https://host/v1/chat/completions", headers={"authorization": "Bearer k"})
 NOW_S = 1_792_567_680.0  # Wed, 21 Oct 2026 07:28:00 GMT
