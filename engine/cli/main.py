@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from configs.errors import ConfigError, SwitchgearError
-from engine.cli import agents, ask, bench, chat, doctor, evals, route
+from engine.cli import agents, ask, bench, chaos, chat, doctor, evals, route
 from engine.cli.console import drop_stdout, err, print_error, print_version
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command("agents")(agents.agents)
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evals.evaluate)
 app.command("bench")(bench.bench)
+app.command("chaos")(chaos.chaos)
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
