@@ -23,10 +23,13 @@ from configs.load import load_settings
 from configs.settings import AgentCapability, Settings
 from engine.compose import Parts, open_parts
 from engine.contract import BreakerView
-from engine.errors import EngineClosed, InvalidInput, UnknownName
+from engine.desk import TicketDesk
+from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued, UnknownName
 from engine.events import Emit, Event, Final
 from engine.gateway.admit import Options, build_request
-from engine.types import Answer, CacheMode, Decision, Request
+from engine.ticket import Ticket
+from engine.types import Answer, CacheMode, Decision, OnUnavailable, Priority, Request
+from memory.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from agents.handler import AnyHandler
@@ -57,9 +60,15 @@ class AskOptions(TypedDict, total=False):
     cache: CacheMode
     ttl_s: int | None
     response_schema: Mapping[str, Any] | type | None
-    priority: Literal["high", "normal", "low"]
+    priority: Priority
     data_class: Literal["public", "internal", "pii", "phi"] | None
     tags: Mapping[str, str] | None
+    on_unavailable: OnUnavailable | None
+    """``"queue"``: when no route can answer, wait as a ticket and raise ``RequestQueued``. Low priority does."""
+    webhook: str | None
+    """Where the result of a queued request is posted (``queue.webhook_hosts``)."""
+    idempotency_key: str | None
+    """Queued again under the same key, it is the same ticket."""
 
 
 class Engine:
@@ -119,6 +128,13 @@ class Engine:
         """The client of ``redis.cache``, for operators' scripts and benchmarks; ``None`` without a cache."""
         return self._parts.cache_client
 
+    @property
+    def desk(self) -> TicketDesk:
+        """Tickets: put, get, wait, cancel, and work on them."""
+        if not self._open:
+            raise _closed()
+        return self._parts.desk
+
     async def breakers(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
         """Breakers by key: ``agent:<name>``, ``model:<provider>/<model>#<credential>``, ``store:<name>``."""
         return await self._parts.breakers.view(subjects)
@@ -130,7 +146,8 @@ class Engine:
     async def execute(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
         """Answer one prompt: text, or messages of the form ``{"role": …, "content": …}``.
 
-        Raises ``InvalidInput``, ``NotBuilt``, ``AllRoutesUnavailable``, ``RejectedByModel``, ``DeadlineExceeded``.
+        Raises ``InvalidInput``, ``NotBuilt``, ``AllRoutesUnavailable``, ``RejectedByModel``, ``DeadlineExceeded``;
+        instead of ``AllRoutesUnavailable``, with ``on_unavailable="queue"``: ``RequestQueued`` or ``QueueFull``.
         """
         work = self._begin(self._request(prompt, options), None)
         try:
@@ -208,6 +225,21 @@ class Engine:
             if tasks:
                 await asyncio.wait(tasks)
 
+    async def enqueue(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Ticket:
+        """Queue one prompt without trying it now; this engine works on the queue from then on (run.queue).
+
+        Raises ``InvalidInput``, ``NotBuilt``, ``QueueFull``, ``BackendUnavailable``.
+        """
+        return await self.desk.put(self._request(prompt, options), delay_s=0.0)
+
+    async def ticket(self, ticket_id: str) -> Ticket:
+        """A queued request as it stands. Raises ``UnknownTicket``, ``BackendUnavailable``."""
+        return await self.desk.get(ticket_id)
+
+    async def tickets(self, limit: int) -> tuple[Ticket, ...]:
+        """At most ``limit`` tickets of all replicas: open ones, then final ones, newest first."""
+        return await self.desk.latest(limit)
+
     async def route(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Decision:
         """Who would answer, and why, without asking anyone."""
         router = await self._parts.router()
@@ -234,10 +266,24 @@ class Engine:
 
     def _begin(self, request: Request, emit: Emit | None) -> asyncio.Task[Answer]:
         """Start answering in a task of its own: the engine can end it, and no span leaks into a consumer."""
-        work = asyncio.create_task(self._parts.run.answer(request, emit))
+        work = asyncio.create_task(self._answer(request, emit))
         self._working.add(work)
         work.add_done_callback(self._working.discard)
         return work
+
+    async def _answer(self, request: Request, emit: Emit | None) -> Answer:
+        try:
+            return await self._parts.run.answer(request, emit)
+        except AllRoutesUnavailable as exc:
+            if request.on_unavailable != "queue":
+                raise
+            pause_s = max(exc.retry_after_s or 0.0, self.settings.queue.retry_s)
+            try:
+                ticket = await self._parts.desk.put(request, delay_s=pause_s)
+            except BackendUnavailable as gone:
+                exc.hint = f"{exc.hint}; it could not be queued: {gone.message}"
+                raise exc from gone
+            raise RequestQueued(ticket) from exc
 
     async def _close(self) -> None:
         """Refuse new requests and end those under way; whoever waits for one gets ``EngineClosed``."""

@@ -29,6 +29,7 @@ from engine.cache.exact import RedisExactCache
 from engine.contract import AnswerCache, BreakerMoved, BreakerState, Estimate, Ledger, LegRunner, Router
 from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
+from engine.desk import TicketDesk
 from engine.embedded import Hold, ReattachingCache
 from engine.gateway.gateway import Gateway
 from engine.legs import Legs
@@ -50,7 +51,7 @@ from engine.telemetry.tracing import open_tracer
 from engine.types import Answer
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
-from memory.embedded.redis_server import redis_cache
+from memory.embedded.redis_server import redis_cache, redis_state
 from memory.errors import BackendUnavailable
 
 OnStep = Callable[[str], None]
@@ -67,6 +68,7 @@ class Parts:
     roster: Roster
     run: Run
     breakers: LocalBreakerStore
+    desk: TicketDesk
     cache_client: Redis | None
     degraded: Mapping[str, str]
     _router: Once[Router]
@@ -141,17 +143,21 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         pipeline = _pipeline(router, race, legs.estimate, ledger)
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
+        run = Run(
+            gateway=gateway,
+            pipeline=pipeline.get,
+            tracer=open_tracer(),
+            may_keep=partial(_may_keep, roster),
+            ledger=ledger,
+            depth_max=settings.chain.depth_max,
+        )
+        desk = TicketDesk(settings, _open_state(settings, stack).get, lambda r: run.answer(r, None), environ)
+        stack.push_async_callback(desk.aclose)
         yield Parts(
             settings=settings,
             roster=roster,
-            run=Run(
-                gateway=gateway,
-                pipeline=pipeline.get,
-                tracer=open_tracer(),
-                may_keep=partial(_may_keep, roster),
-                ledger=ledger,
-                depth_max=settings.chain.depth_max,
-            ),
+            run=run,
+            desk=desk,
             breakers=breakers,
             cache_client=client,
             degraded=degraded,
@@ -159,6 +165,29 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             _pipeline=pipeline,
             _model_host=model_host,
         )
+
+
+def _open_state(settings: Settings, stack: AsyncExitStack) -> Once[Redis]:
+    """The client of ``redis.state``, connected on first use, which raises ``BackendUnavailable`` without one."""
+    redis = settings.redis
+    hold = Hold(partial(attach, redis_state(), settings.data_dir, settings.embedded))
+
+    async def open_client() -> Redis:
+        if redis.state_url is not None:
+            return connect(redis.state_url.get_secret_value(), None, redis)
+        attachment = await hold.get()
+        return connect(attachment.address, attachment.secret, redis)
+
+    once = Once(open_client)
+
+    async def close() -> None:
+        await once.settle()
+        if (client := once.peek()) is not None:
+            await client.aclose()
+        await hold.leave()
+
+    stack.push_async_callback(close)
+    return once
 
 
 async def _open_cache(

@@ -55,6 +55,17 @@ class Degraded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChainExhausted:
+    """No route of the chain could answer (F5); the request fails or is queued."""
+
+    request_id: str
+    reasons: tuple[str, ...]
+    """One per leg, in order, as in ``code/gpt-6-luna: breaker is open``."""
+    retry_after_s: float | None
+    type: Literal["chain_exhausted"] = "chain_exhausted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Final:
     """The whole answer; always the last event of a stream that did not raise."""
 
@@ -62,5 +73,5 @@ class Final:
     type: Literal["final"] = "final"
 
 
-Event = Routed | Attempted | Token | FellBack | Degraded | Final
+Event = Routed | Attempted | Token | FellBack | Degraded | ChainExhausted | Final
 Emit = Callable[[Event], None]

@@ -7,6 +7,7 @@ passes ``emit``; without it nothing is shown before the end, so a leg that break
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from configs.errors import SwitchgearError
 from configs.kernel import Money, Outcome, Usage
 from engine.contract import CachedAnswer, Ledger
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
-from engine.events import Degraded, Emit, Final, Routed, Token
+from engine.events import ChainExhausted, Degraded, Emit, Final, Routed, Token
 from engine.gateway.gateway import Admitted, Gateway
 from engine.lineage import within_parent
 from engine.resilience.limiter import asking_as
@@ -27,6 +28,7 @@ from engine.state import RunInput, RunState
 from engine.telemetry.tracing import trace_id_of
 from engine.types import Answer, Request
 
+log = logging.getLogger(__name__)
 Drive = Callable[[RunInput, Emit | None], Awaitable[RunState]]
 """``engine.pipeline.drive`` with its graph: importing that module takes 2 s, and an exact hit never needs it."""
 WORDS = re.compile(r"\s*\S+\s*")
@@ -64,6 +66,8 @@ class Run:
                 answer = await self._answer(request, emit, trace_id, started_s)
             except SwitchgearError as exc:
                 span.set_status(Status(StatusCode.ERROR, exc.code))
+                if isinstance(exc, AllRoutesUnavailable):
+                    _tell_exhausted(exc, request, emit)
                 raise
             except asyncio.CancelledError:
                 span.set_attribute("switchgear.outcome", Outcome.CANCEL.value)
@@ -131,6 +135,13 @@ def _conclude(state: RunState, admitted: Admitted, trace_id: str, started_s: flo
         degraded=degraded,
         truncated=last.finish_reason == CUT,
     )
+
+
+def _tell_exhausted(exc: AllRoutesUnavailable, request: Request, emit: Emit | None) -> None:
+    reasons = tuple(f"{r.agent}/{r.model or 'handler'}: {r.reason}" for r in exc.reasons)
+    log.warning("chain exhausted, request %s: %s", request.id, "; ".join(reasons))
+    if emit is not None:
+        emit(ChainExhausted(request_id=request.id, reasons=reasons, retry_after_s=exc.retry_after_s))
 
 
 def _to_cache(answer: Answer) -> CachedAnswer:

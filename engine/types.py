@@ -10,6 +10,8 @@ from configs.kernel import Deadline, Message, Money, Outcome, Principal, Usage
 CacheMode = Literal["default", "off", "refresh"]
 Source = Literal["model", "handler", "exact_cache"]
 Strategy = Literal["single"]
+Priority = Literal["high", "normal", "low"]
+OnUnavailable = Literal["error", "queue"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +25,19 @@ class Request:
     """``None``: what the agent is configured for, else ``request.max_tokens`` of the settings."""
     temperature: float | None = None
     deadline: Deadline
+    deadline_s: float | None = None
+    """What the caller allowed, as a length: a queued request gets it again. ``None``: the settings' own."""
     agent: str | None = None
     models: tuple[str, ...] = ()
     cache: CacheMode = "default"
     ttl_s: int
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    priority: Priority = "normal"
+    on_unavailable: OnUnavailable = "error"
+    webhook: str | None = None
+    """Where the result is posted when the request was queued."""
+    idempotency_key: str | None = None
+    """The caller's own: queued twice under it, the request is answered once."""
 
     @property
     def question(self) -> str:

@@ -13,8 +13,9 @@ from typing import TypeVar, cast, get_args
 from configs.kernel import Deadline, Message, Principal, Role
 from configs.redact import is_utf8
 from configs.settings import Settings
+from configs.webhook_url import webhook_problem
 from engine.errors import InvalidInput, NotBuilt
-from engine.types import CacheMode, Request
+from engine.types import CacheMode, OnUnavailable, Priority, Request
 
 MODELS_MAX = 32
 """Model ids in one request; more legs than that are a mistake, and each costs a graph step."""
@@ -44,6 +45,9 @@ class Options:
     priority: object = "normal"
     data_class: object = None
     tags: object = None
+    on_unavailable: object = None
+    webhook: object = None
+    idempotency_key: object = None
 
 
 def build_request(
@@ -64,12 +68,53 @@ def build_request(
         max_tokens=_int("max_tokens", options.max_tokens, None, limits.max_tokens_max),
         temperature=_temperature(options.temperature),
         deadline=Deadline.after(_deadline_s(options.deadline_s, settings), now_s=now_s),
+        deadline_s=_deadline_s(options.deadline_s, settings),
         agent=_agent(options.agent),
         models=_models(options.models),
-        cache=_cache_mode(options.cache),
+        cache=cast("CacheMode", _one_of("cache", options.cache, get_args(CacheMode))),
         ttl_s=_int("ttl_s", options.ttl_s, settings.cache.ttl_s, settings.cache.ttl_s_max),
         tags=_tags(options.tags, limits.tags_max),
+        priority=cast("Priority", _one_of("priority", options.priority, get_args(Priority))),
+        on_unavailable=_on_unavailable(options, settings.queue.enabled),
+        webhook=_webhook(options.webhook, settings),
+        idempotency_key=_idempotency_key(options.idempotency_key),
     )
+
+
+def _on_unavailable(options: Options, queue: bool) -> OnUnavailable:
+    given = options.on_unavailable
+    if given is None:  # low priority is work that can wait, so it does unless its caller says otherwise
+        return "queue" if options.priority == "low" and queue else "error"
+    if given == "queue" and not queue:
+        raise InvalidInput("the queue is switched off", hint="set queue.enabled", code="queue_disabled")
+    return cast("OnUnavailable", _one_of("on_unavailable", given, get_args(OnUnavailable)))
+
+
+def _webhook(value: object, settings: Settings) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidInput(f"webhook must be a URL, not {type(value).__name__}", code="invalid_option")
+    problem = webhook_problem(value, settings.queue.webhook_hosts)
+    if problem is not None:
+        raise InvalidInput(f"the webhook's URL {problem}", hint="see queue.webhook_hosts", code="invalid_webhook")
+    return value
+
+
+def _idempotency_key(value: object) -> str | None:
+    if value is None:
+        return None
+    if not _is_name(value):
+        raise InvalidInput(
+            f"idempotency_key must be text of 1 to {NAME_CHARS_MAX} characters", code="invalid_option"
+        )
+    return cast("str", value)
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInput(f"{name} {_shown(value)} is not one of {', '.join(choices)}", code="invalid_option")
+    return value
 
 
 def _refuse_not_built(options: Options) -> None:
@@ -78,7 +123,6 @@ def _refuse_not_built(options: Options) -> None:
         (options.team is not None, "team", "run.teams"),
         (options.max_cost_usd is not None, "max_cost_usd", "cost.reserve"),
         (options.response_schema is not None, "response_schema", "serve.python"),
-        (options.priority != "normal", f"priority={_shown(options.priority)}", "run.queue"),
         (options.data_class in ("pii", "phi"), f"data_class={_shown(options.data_class)}", "admit.data"),
     )
     for asked, feature, requirement in wanted:
@@ -202,14 +246,6 @@ def _is_name(value: object) -> bool:
 def _shown(value: object) -> str:
     """A caller's value for a message: short, and never the ``repr`` of something that may be huge."""
     return repr(value[:32]) if isinstance(value, str) else f"of type {type(value).__name__}"
-
-
-def _cache_mode(value: object) -> CacheMode:
-    if not isinstance(value, str) or value not in get_args(CacheMode):
-        raise InvalidInput(
-            f"cache {_shown(value)} is not one of {', '.join(get_args(CacheMode))}", code="invalid_option"
-        )
-    return cast("CacheMode", value)
 
 
 def _tags(value: object, most: int) -> dict[str, str]:

@@ -125,7 +125,6 @@ def test_unknown_name_is_cut_before_it_is_compared(monkeypatch: pytest.MonkeyPat
         ({"team": "code"}, "team"),
         ({"max_cost_usd": 1.0}, "max_cost_usd"),
         ({"response_schema": {}}, "response_schema"),
-        ({"priority": "low"}, "priority"),
         ({"data_class": "phi"}, "data_class"),
         ({"strategy": "parallel"}, "parallel"),
         ({"strategy": "consensus"}, "consensus"),
