@@ -22,6 +22,7 @@ DECIDING = {
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),
     *("engine.strategies.merge", "engine.gateway.admit"),
+    *("engine.ticket", "engine.queue.contract", "engine.queue.stored"),
     *("configs.foreign", "configs.http_failure", "configs.retry_after", "memory.translate", "mcp_tools.translate"),
 }
 # Modules that open connections or start processes: only the composition root may name them.
@@ -29,6 +30,7 @@ ADAPTERS = {
     *("memory.embedded.attach", "memory.embedded.local_model", "memory.embedded.redis_server"),
     *("agents.model", "memory.hot", "memory.warm", "memory.cold"),
     *("engine.cache.exact", "engine.cache.semantic", "engine.resilience.shared", "engine.cost.journal"),
+    "engine.queue.redis_queue",
 }
 PLANTED = {
     "configs/planted.py": "import engine.types\n",
