@@ -5,6 +5,7 @@ Not durable and not shared, so an engine never uses it. Rules and order are thos
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -42,7 +43,7 @@ class InMemoryQueue:
         self._now_s = now_s
         self._kept: dict[str, _Kept] = {}
         self._keys: dict[str, str] = {}
-        self._final: list[str] = []
+        self._final: list[tuple[float, str]] = []
         self._numbers = 0
 
     async def put(self, request: Enqueue) -> Ticket | Full | OtherRequest:
@@ -90,7 +91,7 @@ class InMemoryQueue:
         """Open tickets, then final ones."""
         self._sweep()
         opened = sorted(self._open(), key=lambda k: (k.ticket.expires_s, k.ticket.id), reverse=True)
-        final = [self._kept[ticket_id] for ticket_id in reversed(self._final)]
+        final = [self._kept[ticket_id] for _, ticket_id in reversed(self._final)]
         return tuple(replace(kept.ticket, answer=None) for kept in [*opened, *final][:limit])
 
     async def cancel(self, ticket_id: str) -> Ticket | None:
@@ -197,14 +198,14 @@ class InMemoryQueue:
         kept.body = None
         kept.gone_s = now + self._settings.keep_s
         kept.hook_due_s = now if kept.ticket.webhook is HookStatus.PENDING else None
-        self._final.append(kept.ticket.id)
+        insort(self._final, (now, kept.ticket.id))
         while len(self._final) > self._settings.length_max:
-            self._forget(self._final[0])
+            self._forget(self._final[0][1])
 
     def _forget(self, ticket_id: str) -> None:
         kept = self._kept.pop(ticket_id)
         self._keys.pop(kept.request.idempotency or "", None)
-        self._final.remove(ticket_id)
+        self._final = [(at, other) for at, other in self._final if other != ticket_id]
 
     def _shed_below(self, rank: int) -> bool:
         waiting = [k for k in self._open() if k.ticket.status is TicketStatus.WAITING]
