@@ -15,17 +15,19 @@ operator's to fix: there is nothing to fall back to.
 from __future__ import annotations
 
 from configs.errors import SwitchgearError
+from configs.kernel import Failure
 
 
 class BackendUnavailable(SwitchgearError):
-    """A store, embedded or real, does not answer."""
+    """A store, embedded or real, does not answer. ``failure`` is what its adapter saw, where one had a look."""
 
     code = "backend_unavailable"
 
-    def __init__(self, backend: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, backend: str, message: str, *, hint: str = "", failure: Failure | None = None) -> None:
         advice = hint if hint else "`switchgear doctor` shows what is reachable"
         super().__init__(f"{backend}: {message}", hint=advice)
         self.backend = backend
+        self.failure = failure
 
 
 class BackendNotInstalled(BackendUnavailable):

@@ -9,9 +9,13 @@ from __future__ import annotations
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from configs.kernel import FailureKind
 from engine.cache.entry import decode, encode
 from engine.contract import CachedAnswer
 from memory.errors import BackendUnavailable
+from memory.translate import failure_of
+
+REFUSED_HINT = "check user and password of redis.cache_url, and what that user may do"
 
 
 class RedisExactCache:
@@ -53,4 +57,7 @@ class RedisExactCache:
 
 
 def _unavailable(exc: Exception) -> BackendUnavailable:
-    return BackendUnavailable("redis.cache", f"{type(exc).__name__} while talking to the cache")
+    failure = failure_of(exc)
+    said = f"{type(exc).__name__} while talking to the cache" + (f": {failure.detail}" if failure else "")
+    hint = REFUSED_HINT if failure is not None and failure.kind is FailureKind.DENIED else ""
+    return BackendUnavailable("redis.cache", said, hint=hint, failure=failure)

@@ -43,7 +43,7 @@ def passes_through(exc: BaseException) -> bool:
 
 def failure_of(exc: Exception) -> Failure:
     """The failure that ``exc`` stands for."""
-    if isinstance(exc, CallFailed):
+    if isinstance(exc, CallFailed | BackendUnavailable) and exc.failure is not None:
         return exc.failure
     if isinstance(exc, DeadlineExceeded):
         return Failure(kind=FailureKind.DEADLINE, detail=exc.message)
