@@ -289,7 +289,8 @@ end
 -- `seen.base` is the last generation that the replica had from here, `seen.generation` the last it has known; they
 -- differ when it had to go on by itself. Nothing here may undo what others did since `base`.
 local function reconcile(record, seen)
-  if record.generation >= seen.generation then return end
+  local alone = seen.generation > seen.base
+  if record.generation > seen.generation or (record.generation == seen.generation and not alone) then return end
   local lost = record.generation < seen.base
   local hint = record.generation == seen.base and (seen.state == 'open' or seen.state == 'parked')
   if lost or (hint and not BY_HAND[record.state]) then

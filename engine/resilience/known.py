@@ -9,21 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from configs.settings import BreakerSettings
 from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal
-from engine.resilience.local import LocalBreaker, LocalBreakerStore
-from engine.resilience.record import Lease, fresh
+from engine.resilience.local import LocalBreaker
 from engine.resilience.wire import Ended, Seen, Stands
 
 ADMITS = frozenset({BreakerState.CLOSED, BreakerState.FORCED_CLOSED, BreakerState.DISABLED})
-ENDS = frozenset({BreakerState.OPEN, BreakerState.PARKED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalPermit(Permit):
-    """Leave that the stand-in gave. Its number means nothing to the shared record, so it is never sent there."""
 
 
 class Known:
@@ -171,26 +164,10 @@ class Known:
         self.history.extend(news)
         return news
 
-    def stand_in(self, store: LocalBreakerStore, now_s: float) -> LocalBreaker:
-        """The breaker of this process that goes on from what is known (B15)."""
-        if self.cell is None:
-            view = self.view(now_s)
-            leases = tuple(Lease(call, ends) for call, ends in self.probes.items() if ends > now_s)
-            record = replace(
-                fresh(store.rules, max(1, self.base)),
-                state=view.state,
-                consecutive_failures=view.consecutive_failures,
-                ema_success=view.ema_success,
-                until_s=now_s + (view.retry_after_s or 0.0),
-                opens_in_a_row=self.opens,
-                leases=leases if view.state is BreakerState.HALF_OPEN else (),
-                last_errors=view.last_errors,
-                reason=view.reason,
-                actor=view.actor,
-            )
-            self.cell = LocalBreaker(self.subject, store, record)
-            self.asked_s, self._alone_s = -math.inf, now_s
-        return self.cell
+    def go_on(self, cell: LocalBreaker, now_s: float) -> None:
+        """From now on ``cell`` knows best; whatever was asked before is no news."""
+        self.cell = cell
+        self.asked_s, self._alone_s = -math.inf, now_s
 
     def heard(self, event: BreakerMoved) -> None:
         """The stand-in has moved."""

@@ -5,6 +5,7 @@ What a failure means for a breaker is decided in ``shared.py``; all of them arri
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -64,6 +65,8 @@ class BreakerScript:
         """``clock`` is Lua that defines ``clock()``; only tests have another than the server's."""
         self._client = client
         self._guard = guard
+        # Whoever waits for a connection waits in here, where it is nobody's failure.
+        self._places = asyncio.Semaphore(redis.pool_max)
         self._timeout_s = redis.timeout_s
         self._subjects_max = rules.subjects_max
         self._rules = rules_json(rules)
@@ -93,7 +96,8 @@ class BreakerScript:
 
     async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
-            return await self._guard(STATE, call, self._timeout_s)
+            async with self._places:
+                return await self._guard(STATE, call, self._timeout_s)
         except CallFailed as exc:
             raise StateGone(exc.failure.detail) from exc
         except (RedisError, OSError, BadReply) as exc:

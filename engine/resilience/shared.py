@@ -18,9 +18,10 @@ from configs.kernel import Outcome
 from configs.settings import BreakerSettings
 from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal, Report
 from engine.resilience import breaker
+from engine.resilience.alone import Alone, LocalPermit
 from engine.resilience.classify import counts, parks
-from engine.resilience.known import Known, LocalPermit, refusal
-from engine.resilience.local import Listener, LocalBreakerStore
+from engine.resilience.known import Known, refusal
+from engine.resilience.local import Listener
 from engine.resilience.record import Effect, fresh
 from engine.resilience.script import BreakerScript, StateGone
 from engine.resilience.shield import tell
@@ -52,18 +53,21 @@ class SharedBreakerStore:
         """What became of this replica's reports; for metrics (B4)."""
         self.uncounted = 0
         """Successes that were dropped because too many waited to be sent."""
-        self.degraded = ""
-        """Why this replica is on its own; empty while Redis answers."""
         self._script = script
         self._clock = clock
         self._sample = sample
-        self._stand_in = LocalBreakerStore(rules, clock=clock, sample=sample, listeners=(self._heard,))
+        self._alone = Alone(rules, clock=clock, sample=sample, heard=self._heard)
         self._known: dict[str, Known] = {}
         self._looking = asyncio.Lock()
-        self._losses = 0
         self._unsent: dict[str, Known] = {}
         self._sender: asyncio.Task[None] | None = None
         self._unregistered: dict[str, float] = {}
+        self._closing = False
+
+    @property
+    def degraded(self) -> str:
+        """Why this replica is on its own; empty while Redis answers."""
+        return self._alone.reason
 
     async def acquire(self, subject: str, call_id: str) -> Permit | Refusal:
         """Ask leave for one call: without waiting while the view is young, else in one round trip."""
@@ -71,15 +75,15 @@ class SharedBreakerStore:
         answer = known.answer(call_id, self._clock())
         if answer is not None:
             return answer
-        losses = self._losses
+        losses = self._alone.losses
         async with known.lock:
             answer = known.answer(call_id, self._clock())  # somebody may have asked meanwhile
             if answer is not None:
                 return answer
             # Whoever waited for a call that failed has waited long enough (X7).
-            stands = await self._step(known, acquire=call_id) if losses == self._losses else None
+            stands = await self._step(known, acquire=call_id) if losses == self._alone.losses else None
         if stands is None or stands.granted is None:
-            return self._acquire_alone(known, call_id)
+            return self._alone.acquire(known, call_id)
         if not stands.granted:
             return refusal(stands.view, stands.why)
         probe = stands.view.state is BreakerState.HALF_OPEN
@@ -101,7 +105,9 @@ class SharedBreakerStore:
         """
         known = self._of(permit.subject)
         if isinstance(permit, LocalPermit):
-            return self._report_alone(known, permit, result)
+            if not self._alone.report(known, permit, result):
+                self.effects[Effect.LATE] += 1
+            return known.view(self._clock())
         known.probes.pop(permit.call_id, None)
         waits = _may_move(permit, result) or not known.quiet()
         if not waits and len(known.outbox) >= self.rules.unsent_max:
@@ -118,13 +124,13 @@ class SharedBreakerStore:
         """Current state of each subject, at most ``breaker.view_s`` old."""
         wanted = {subject: self._of(subject) for subject in subjects}
         if self._aged(wanted.values()):
-            losses = self._losses
+            losses = self._alone.losses
             async with self._looking:
                 aged = self._aged(wanted.values())
-                if losses == self._losses:
+                if losses == self._alone.losses:
                     await self._look(aged)
                 else:
-                    self._go_on_alone(aged)
+                    self._alone.take_over(aged)
         now_s = self._clock()
         return {subject: known.view(now_s) for subject, known in wanted.items()}
 
@@ -169,6 +175,7 @@ class SharedBreakerStore:
 
     async def aclose(self) -> None:
         """Send what waits to be sent and stop. The client stays open; it is its owner's."""
+        self._closing = True
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait((self._sender,))
@@ -191,8 +198,8 @@ class SharedBreakerStore:
             self._adopt(known, stands, asked_s)
         except StateGone as gone:
             settled = True
-            self._lost(gone)
-            self._count_alone(known, reports)
+            self._alone.lost(str(gone))
+            self._alone.count(known, reports)
             return None
         finally:
             if not settled:  # cancelled: unknown whether they arrived
@@ -202,15 +209,15 @@ class SharedBreakerStore:
 
     async def _deliver(self, known: Known, number: int) -> None:
         """Come back when report ``number`` has been counted, by this call or by one that was faster."""
-        losses = self._losses
+        losses = self._alone.losses
         try:
             async with known.lock:
                 if known.taken >= number:
                     return
-                if losses == self._losses:
+                if losses == self._alone.losses:
                     await self._step(known)
                 else:
-                    self._count_alone(known, known.take())
+                    self._alone.count(known, known.take())
         finally:
             if known.outbox:
                 self._send_soon(known)
@@ -223,8 +230,8 @@ class SharedBreakerStore:
                 batch = [Asked(subject=known.subject, seen=known.seen(asked_s)) for known in some]
                 answers = await self._script.run(batch)
             except StateGone as gone:
-                self._lost(gone)
-                self._go_on_alone(aged[first:])
+                self._alone.lost(str(gone))
+                self._alone.take_over(aged[first:])
                 return
             for known, stands in zip(some, answers, strict=True):
                 self._adopt(known, stands, asked_s)
@@ -250,9 +257,9 @@ class SharedBreakerStore:
                 self._adopt(known, stands, asked_s)
         except StateGone as gone:
             settled = True
-            self._lost(gone)
+            self._alone.lost(str(gone))
             for known, reports in held:
-                self._count_alone(known, reports)
+                self._alone.count(known, reports)
         finally:
             for known, reports in held:
                 if not settled:
@@ -262,8 +269,8 @@ class SharedBreakerStore:
 
     def _adopt(self, known: Known, stands: Stands, asked_s: float) -> None:
         now_s = self._clock()
-        if self.degraded:
-            self.degraded = ""
+        if self._alone.reason:
+            self._alone.reason = ""
             for other in self._known.values():  # what they went through is handed over (resilience.md 6)
                 if other.cell is not None:
                     self._send_soon(other)
@@ -272,48 +279,16 @@ class SharedBreakerStore:
         if known.base and now_s - known.registered_s > self.rules.kept_s * REGISTERED_AGAIN:
             known.registered_s = now_s
             self._unregistered[known.subject] = stands.now_s
-            self._send_soon(known)
+            self._wake()
         for event in news:
             tell(self.listeners, event)
 
     async def _register(self) -> None:
         if self._unregistered:
-            waiting, self._unregistered = self._unregistered, {}
+            waiting = dict(self._unregistered)
             await self._script.register(tuple(waiting), max(waiting.values()))
-
-    # alone
-
-    def _lost(self, gone: StateGone) -> None:
-        self._losses += 1
-        self.degraded = str(gone)
-
-    def _go_on_alone(self, some: Iterable[Known]) -> None:
-        for known in some:
-            known.stand_in(self._stand_in, self._clock())
-
-    def _acquire_alone(self, known: Known, call_id: str) -> Permit | Refusal:
-        answer = known.stand_in(self._stand_in, self._clock()).acquire(call_id)
-        if isinstance(answer, Refusal):
-            return answer
-        return LocalPermit(
-            subject=answer.subject,
-            call_id=answer.call_id,
-            generation=answer.generation,
-            probe=answer.probe,
-            state=answer.state,
-        )
-
-    def _report_alone(self, known: Known, permit: LocalPermit, result: Report) -> BreakerView:
-        if known.cell is None:
-            self.effects[Effect.LATE] += 1
-        else:
-            known.cell.report(permit, result)
-        return known.view(self._clock())
-
-    def _count_alone(self, known: Known, reports: list[Ended]) -> None:
-        cell = known.stand_in(self._stand_in, self._clock())
-        for ended in reports:
-            cell.report(ended.permit, ended.result)
+            for subject in waiting:
+                self._unregistered.pop(subject, None)
 
     def _heard(self, event: BreakerMoved) -> None:
         known = self._known.get(event.subject)
@@ -343,14 +318,19 @@ class SharedBreakerStore:
 
     def _send_soon(self, known: Known) -> None:
         self._unsent[known.subject] = known
-        if self._sender is None or self._sender.done():
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._closing and (self._sender is None or self._sender.done()):
             # In a context of its own: what it loses must not count as a failure of the request that woke it.
             self._sender = asyncio.create_task(self._send(), name="breaker reports", context=contextvars.Context())
 
     async def _send(self) -> None:
-        while self._unsent:
+        while True:
             await asyncio.sleep(self.rules.view_s / 2)
             await self.flush()
+            if not self._unsent:
+                return
 
 
 def _may_move(permit: Permit, result: Report) -> bool:

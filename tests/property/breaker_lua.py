@@ -213,6 +213,9 @@ class Twins:
             result = ODD if chance.random() < 0.02 else random_report(chance)
             reports.append(Ended(permit=permit, result=result, sample=chance.random()))
         self.ended = [*self.ended, *reports][-16:]
+        generation = cast("Record", self.record).generation
+        if chance.random() < 0.5:  # most callers end in time
+            self.running = [permit for permit in self.running if permit.generation == generation]
         acquire = self._new_id() if chance.random() < 0.1 else None
         self.step(self._asked(reports=tuple(reports), acquire=acquire))
 
