@@ -18,8 +18,8 @@ from agents.contract import Chunk, ModelRef
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
 from agents.parts import Draft, refused
+from agents.refs import model_ref
 from agents.usage import Bound
-from configs.errors import ConfigError
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
 from configs.settings import Settings
 
@@ -30,21 +30,6 @@ if TYPE_CHECKING:
 def preload() -> None:
     """Import langchain-openai now, in whichever thread calls this, instead of at the first question."""
     importlib.import_module("agents.openai_chat")
-
-
-def model_ref(model_id: str, settings: Settings) -> ModelRef:
-    """The identity of a configured model. Raises ``ConfigError`` for an id or provider that is not configured."""
-    try:
-        model = settings.models[model_id]
-        provider = settings.providers[model.provider]
-    except KeyError as exc:
-        raise ConfigError(f"model {model_id!r} names {exc.args[0]!r}, which is not configured") from None
-    return ModelRef(
-        id=model_id,
-        provider=model.provider,
-        model=model.model,
-        credential=provider.api_key_env if provider.api_key_env is not None else "none",
-    )
 
 
 def open_model(

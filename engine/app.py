@@ -136,8 +136,12 @@ class Engine:
         return self._parts.desk
 
     async def breakers(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
-        """Breakers by key: ``agent:<name>``, ``model:<provider>/<model>#<credential>``, ``store:<name>``."""
-        return await self._parts.breakers.view(subjects)
+        """Breakers by key, as ``switchgear breakers`` lists them.
+
+        ``agent:<name>``, ``model:<provider>/<model>#<credential>`` and ``credential:<provider>#<name of its key>``
+        are shared by all replicas, ``store:<name>`` is this process's own.
+        """
+        return await self._parts.breaker_views(subjects)
 
     async def cache_version(self) -> str:
         """Ask the cache's server for its version. Raises ``BackendUnavailable`` with the reason."""

@@ -19,14 +19,25 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from agents.handler import AnyHandler, HandlerAgent
-from agents.model import model_ref
 from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
+from agents.refs import model_ref
 from agents.roster import Roster
 from configs.keys import usable_models
 from configs.settings import AgentCapability, Settings
+from engine.breakers import Breakers
 from engine.cache.exact import RedisExactCache
-from engine.contract import AnswerCache, BreakerMoved, BreakerState, Estimate, Ledger, LegRunner, Router
+from engine.contract import (
+    AnswerCache,
+    BreakerMoved,
+    BreakerState,
+    BreakerStore,
+    BreakerView,
+    Estimate,
+    Ledger,
+    LegRunner,
+    Router,
+)
 from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
 from engine.desk import TicketDesk
@@ -38,6 +49,7 @@ from engine.once import Once
 from engine.policy import Policy
 from engine.race import Race
 from engine.redis_client import connect
+from engine.redis_state import StateRedis
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
@@ -51,13 +63,21 @@ from engine.telemetry.tracing import open_tracer
 from engine.types import Answer
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
-from memory.embedded.redis_server import redis_cache, redis_state
+from memory.embedded.redis_server import redis_cache
 from memory.errors import BackendUnavailable
 
 OnStep = Callable[[str], None]
 log = logging.getLogger(__name__)
-CACHE = "store:redis.cache"
+STORES = "store:"
+CACHE = f"{STORES}redis.cache"
 """Breaker key of the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class _GraphParts:
+    runner: LegRunner
+    ledger: Ledger
+    estimate: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +87,8 @@ class Parts:
     settings: Settings
     roster: Roster
     run: Run
-    breakers: LocalBreakerStore
+    breakers: Breakers
+    stores: LocalBreakerStore
     desk: TicketDesk
     cache_client: Redis | None
     degraded: Mapping[str, str]
@@ -80,10 +101,18 @@ class Parts:
         return await self._router.get()
 
     def degraded_now(self) -> dict[str, str]:
-        """What was missing at the start, and the cache while its breaker is not closed."""
-        view = self.breakers.of(CACHE).view()
+        """What was missing at the start, the cache while its breaker is open, breakers that are not shared."""
+        view = self.stores.of(CACHE).view()
         gone = {} if view.state is BreakerState.CLOSED else {"cache": view.reason}
-        return {**self.degraded, **gone}
+        alone = {"breakers": self.breakers.degraded} if self.breakers.degraded else {}
+        return {**self.degraded, **gone, **alone}
+
+    async def breaker_views(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
+        """Breakers by key, wherever they live."""
+        own = tuple(subject for subject in subjects if subject.startswith(STORES))
+        shared = tuple(subject for subject in subjects if not subject.startswith(STORES))
+        views = {**await self.stores.view(own), **(await self.breakers.view(shared) if shared else {})}
+        return {subject: views[subject] for subject in subjects}
 
     async def cache_version(self) -> str:
         """Version of the Redis behind the cache. Raises ``BackendUnavailable``."""
@@ -122,15 +151,19 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
     async with AsyncExitStack() as stack:
         roster = Roster(PromptedAgent(capability) for capability in settings.agents)
         routes = Routes(settings, _pools(settings))
-        breakers = LocalBreakerStore(
-            settings.breaker, clock=time.monotonic, sample=random.random, listeners=(routes.moved, _log_move)
+        stores = LocalBreakerStore(
+            settings.breaker, clock=time.monotonic, sample=random.random, listeners=(_log_move,)
         )
         degraded: dict[str, str] = {}
-        client, cache = await _open_cache(settings, breakers, stack, degraded)
+        client, cache = await _open_cache(settings, stores, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
         gateway = Gateway(cache, Policy(roster, settings, unusable).key_of, missing=tuple(degraded))
         stack.push_async_callback(gateway.drain)
 
+        state = StateRedis(settings)
+        stack.push_async_callback(state.aclose)
+        breakers = Breakers(settings, state, stores, (routes.moved, _log_move))
+        stack.push_async_callback(breakers.aclose)
         shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random, routes=routes)
         model_host = _model_host(settings, stack)
         models = Models(settings, environ, model_host)
@@ -140,7 +173,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         router = _router(settings, roster, breakers, unusable, stack)
         ledger = DenyingLedger()
         race = Race(legs, settings, routes.latencies, clock=time.monotonic)
-        pipeline = _pipeline(router, race, legs.estimate, ledger)
+        pipeline = _pipeline(router, breakers, _GraphParts(race, ledger, legs.estimate))
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
         run = Run(
@@ -151,7 +184,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             ledger=ledger,
             depth_max=settings.chain.depth_max,
         )
-        desk = TicketDesk(settings, _open_state(settings, stack).get, lambda r: run.answer(r, None), environ)
+        desk = TicketDesk(settings, state.client, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
         yield Parts(
             settings=settings,
@@ -159,35 +192,13 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             run=run,
             desk=desk,
             breakers=breakers,
+            stores=stores,
             cache_client=client,
             degraded=degraded,
             _router=router,
             _pipeline=pipeline,
             _model_host=model_host,
         )
-
-
-def _open_state(settings: Settings, stack: AsyncExitStack) -> Once[Redis]:
-    """The client of ``redis.state``, connected on first use, which raises ``BackendUnavailable`` without one."""
-    redis = settings.redis
-    hold = Hold(partial(attach, redis_state(), settings.data_dir, settings.embedded))
-
-    async def open_client() -> Redis:
-        if redis.state_url is not None:
-            return connect(redis.state_url.get_secret_value(), None, redis)
-        attachment = await hold.get()
-        return connect(attachment.address, attachment.secret, redis)
-
-    once = Once(open_client)
-
-    async def close() -> None:
-        await once.settle()
-        if (client := once.peek()) is not None:
-            await client.aclose()
-        await hold.leave()
-
-    stack.push_async_callback(close)
-    return once
 
 
 async def _open_cache(
@@ -238,7 +249,7 @@ def _model_host(settings: Settings, stack: AsyncExitStack) -> Hold:
 def _router(
     settings: Settings,
     roster: Roster,
-    breakers: LocalBreakerStore,
+    breakers: BreakerStore,
     unusable: Mapping[str, str],
     stack: AsyncExitStack,
 ) -> Once[Router]:
@@ -276,22 +287,25 @@ def _agent_source(roster: Roster) -> AgentSource:
     return source
 
 
-def _pipeline(router: Once[Router], runner: LegRunner, estimate: Estimate, ledger: Ledger) -> Once[Drive]:
+def _pipeline(router: Once[Router], breakers: Breakers, parts: _GraphParts) -> Once[Drive]:
     async def build() -> Drive:
-        ready, drive_of, _ = await asyncio.gather(
-            router.get(), asyncio.to_thread(_import_graph), asyncio.to_thread(import_openai_client)
+        ready, drive_of, *_ = await asyncio.gather(
+            router.get(),
+            asyncio.to_thread(_import_graph),
+            asyncio.to_thread(import_openai_client),
+            breakers.open(),
         )
-        return drive_of(ready, runner, ledger, estimate)
+        return drive_of(ready, parts)
 
     return Once(build)
 
 
-def _import_graph() -> Callable[[Router, LegRunner, Ledger, Estimate], Drive]:
+def _import_graph() -> Callable[[Router, _GraphParts], Drive]:
     # Late and in a thread: LangGraph takes 2 s to import, an exact hit never needs it, and the loop keeps
     # answering others meanwhile.
     from engine.pipeline import build_graph, drive  # noqa: PLC0415 - as above
 
-    return lambda router, runner, ledger, estimate: partial(drive, build_graph(router, runner, ledger, estimate))
+    return lambda router, parts: partial(drive, build_graph(router, parts.runner, parts.ledger, parts.estimate))
 
 
 def _pools(settings: Settings) -> dict[str, tuple[str, ...]]:

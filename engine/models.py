@@ -12,7 +12,8 @@ from contextlib import aclosing
 from agents.contract import ChatModel, Chunk, ModelRef
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
-from agents.model import model_ref, open_model
+from agents.model import open_model
+from agents.refs import model_ref
 from configs.errors import SwitchgearError
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
 from configs.settings import Settings

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from agents.model import model_ref
+from agents.refs import model_ref
 from configs.errors import SwitchgearError
 from configs.settings import Settings
 from engine.app import AskOptions, Engine
 from engine.chaos.measure import Change, Moved, Seen, Shot
+from engine.chaos.plan import STORES as STORE_NAMES
 from engine.chaos.plan import Plan, Step, check_plan, routed_models
 from engine.chaos.stage import Stage, staged
 from engine.compose import open_parts
@@ -25,6 +26,7 @@ from engine.contract import BreakerMoved, BreakerStore
 from engine.resilience.shielded import agent_subject
 
 OnDone = Callable[[int, int], None]
+STORES = "store:"
 WATCH_S = 0.05
 """How often the breakers are looked at; their histories have what was missed in between."""
 
@@ -40,7 +42,8 @@ async def rehearse(plan: Plan, settings: Settings, on_done: OnDone | None = None
         await engine.preload()
         with suppress(SwitchgearError):  # libraries load on the first call; the rehearsal measures the later ones
             await engine.execute(plan.load.prompts[0], cache="off")
-        return await _Rehearsal(plan, stage, engine, parts.breakers, on_done).run()
+        watch = _Watch((parts.breakers, parts.stores), _subjects(stage.settings))
+        return await _Rehearsal(plan, stage, engine, watch, on_done).run()
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ class _Rehearsal:
     plan: Plan
     stage: Stage
     engine: Engine
-    breakers: BreakerStore
+    watch: _Watch
     on_done: OnDone | None
     shots: list[Shot] = field(default_factory=list[Shot])
     changes: list[Change] = field(default_factory=list[Change])
@@ -56,15 +59,14 @@ class _Rehearsal:
     started_s: float = 0.0
 
     async def run(self) -> Seen:
-        watch = _Watch(self.breakers, _subjects(self.stage.settings))
         calls_before = self.stage.calls
         self.started_s = time.monotonic()
-        watching = asyncio.create_task(watch.look(self._now_s))
+        watching = asyncio.create_task(self.watch.look(self._now_s))
         timed = asyncio.create_task(self._timed_steps())
         try:
             await self._load()
             ended_s = self._now_s()
-            moves = await watch.moves()
+            moves = await self.watch.moves()
         finally:
             for task in (watching, timed):
                 task.cancel()
@@ -150,17 +152,19 @@ class _Rehearsal:
 class _Watch:
     """Sees breakers change, on the rehearsal's clock; their histories are on the stores' own."""
 
-    def __init__(self, breakers: BreakerStore, subjects: tuple[str, ...]) -> None:
+    def __init__(self, breakers: tuple[BreakerStore, BreakerStore], subjects: tuple[str, ...]) -> None:
+        """``breakers``: of routes and agents, and of stores, whose breakers live apart."""
         self._breakers = breakers
-        self._subjects = subjects
+        of_stores = tuple(subject for subject in subjects if subject.startswith(STORES))
+        self._subjects = (tuple(subject for subject in subjects if subject not in of_stores), of_stores)
         self._seen_s: dict[tuple[str, int], float] = {}
 
     async def look(self, now_s: Callable[[], float]) -> None:
         """Note when each generation was first seen, until cancelled."""
         while True:
-            views = await self._breakers.view(self._subjects)
-            for subject, view in views.items():
-                self._seen_s.setdefault((subject, view.generation), now_s())
+            for store, subjects in zip(self._breakers, self._subjects, strict=True):
+                for subject, view in (await store.view(subjects)).items():
+                    self._seen_s.setdefault((subject, view.generation), now_s())
             await asyncio.sleep(WATCH_S)
 
     async def moves(self) -> tuple[Moved, ...]:
@@ -169,22 +173,12 @@ class _Watch:
         One that was over before it could be seen is placed by the store's clock, against the others.
         """
         found: list[Moved] = []
-        for subject in await self._breakers.subjects():
-            history = await self._breakers.history(subject)
-            ahead_s = self._ahead_s(history)
-            if ahead_s is None:
-                continue
-            for event in history:
-                at_s = max(0.0, event.at_s + ahead_s)
-                found.append(
-                    Moved(
-                        at_s=at_s,
-                        subject=subject,
-                        before=event.before,
-                        after=event.after,
-                        reason=event.reason,
-                    )
-                )
+        for store in self._breakers:
+            for subject in await store.subjects():
+                history = await store.history(subject)
+                ahead_s = self._ahead_s(history)
+                if ahead_s is not None:
+                    found += (_moved(event, ahead_s) for event in history)
         return tuple(sorted(found, key=lambda move: move.at_s))
 
     def _ahead_s(self, history: Sequence[BreakerMoved]) -> float | None:
@@ -197,9 +191,19 @@ class _Watch:
         return min(late) if late else None
 
 
+def _moved(event: BreakerMoved, ahead_s: float) -> Moved:
+    return Moved(
+        at_s=max(0.0, event.at_s + ahead_s),
+        subject=event.subject,
+        before=event.before,
+        after=event.after,
+        reason=event.reason,
+    )
+
+
 def _subjects(settings: Settings) -> tuple[str, ...]:
     """Every breaker that a rehearsal may move."""
     refs = [model_ref(model, settings) for model in routed_models(settings)]
     found = {ref.subject for ref in refs} | {ref.credential_subject for ref in refs if ref.credential_subject}
     found |= {agent_subject(agent.name) for agent in settings.agents}
-    return tuple(sorted(found | {"store:redis.cache", "store:redis.state"}))
+    return tuple(sorted(found | {f"{STORES}{name}" for name in STORE_NAMES}))

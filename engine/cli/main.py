@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from configs.errors import ConfigError, SwitchgearError
-from engine.cli import agents, ask, bench, chaos, chat, doctor, evals, route
+from engine.cli import agents, ask, bench, breakers, chaos, chat, doctor, evals, route
 from engine.cli.console import drop_stdout, err, print_error, print_version
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command("doctor")(doctor.doctor)
 app.command("eval")(evals.evaluate)
 app.command("bench")(bench.bench)
 app.command("chaos")(chaos.chaos)
+app.add_typer(breakers.app, name="breakers")
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 

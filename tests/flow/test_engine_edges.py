@@ -20,6 +20,7 @@ from engine.contract import BreakerState
 from engine.errors import AllRoutesUnavailable, EngineClosed, UnknownName
 from engine.sync import SyncEngine
 from memory.embedded.status import status
+from memory.embedded.values import BackendStatus
 from tests.support.engines import closed_port, engine_settings
 from tests.support.provider import Play, ScriptedProvider
 
@@ -172,7 +173,7 @@ async def test_a_killed_minder_is_replaced_by_the_engine_that_misses_it(tmp_path
         settings = await engine_settings(tmp_path, {"m": provider.url})
         async with Engine.open(settings=settings) as engine:
             await engine.execute("What is tea?")
-            (backend,) = await asyncio.to_thread(status, settings.data_dir)
+            backend = await cache_of(settings)
             assert backend.minder_pid is not None
             gone = os.pidfd_open(backend.pid or 0)
             os.kill(backend.minder_pid, signal.SIGKILL)
@@ -180,8 +181,14 @@ async def test_a_killed_minder_is_replaced_by_the_engine_that_misses_it(tmp_path
             await engine.execute("What is tea?")
             again = await engine.execute("What is tea?")
             assert engine.degraded == {}
-            (new,) = await asyncio.to_thread(status, settings.data_dir)
+            new = await cache_of(settings)
     assert (again.source, new.minder_pid != backend.minder_pid) == ("exact_cache", True)
+
+
+async def cache_of(settings: Settings) -> BackendStatus:
+    """The embedded cache as it runs."""
+    backends = await asyncio.to_thread(status, settings.data_dir)
+    return next(backend for backend in backends if backend.name == "redis.cache")
 
 
 def _wait_for_end(pidfd: int) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 import socket
-import ssl
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
@@ -17,34 +16,17 @@ import pytest
 
 from agents.contract import Chunk
 from agents.errors import CallFailed
-from agents.model import model_ref, open_model
+from agents.model import open_model
+from agents.refs import model_ref
 from agents.wire import verified_tls
 from configs.errors import ConfigError
 from configs.kernel import Failure, FailureKind, Message, Sampling, Usage
 from configs.settings import HttpSettings, ModelSettings, ProviderSettings, Settings, ShieldSettings
 from tests.support.provider import RESET, Play, ScriptedProvider, closed_port, finish, token, tokens
 from tests.support.routes import KEY, KEY_NAME, LATER, listen, route_to, settings_for
+from tests.support.throwaway_tls import self_signed
 
 QUICK = ShieldSettings(connect_s=0.05, first_token_s=0.05, idle_s=0.05)
-# Made for this file, for 127.0.0.1, trusted by nobody: the standard library cannot make one at run time.
-THROWAWAY = """\
------BEGIN CERTIFICATE-----
-MIIBkTCCATagAwIBAgIUJMrSMQHn760PhaCDwozVJxezMhYwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMTEwMDAzNFoYDzIxMjYxMDI4
-MTAwMDM0WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAARK6olMz2DpjdpjqzvEGwiPOEuHa1XBGt4C2pDPmefYv7reJx2R15lM
-rE9nHibO2GTFYw0mrUIecRYbMAumrwm7o2QwYjAdBgNVHQ4EFgQU19Q06U2fXz2I
-lK4id2YQBV9DQD8wHwYDVR0jBBgwFoAU19Q06U2fXz2IlK4id2YQBV9DQD8wDwYD
-VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0kAMEYC
-IQCF0mw3JuH8ui3rHK4qWdZwkDaoc6tCUSQjKu2TfiQD7AIhAMcOq7+GS4zZYQNv
-tIXzHhJyVwdTdK2xTMzBs/lSm0hY
------END CERTIFICATE-----
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguFALpVI0+vmta5qA
-YE9+D+ew5mcytQ41VUeUGX8IL/ahRANCAARK6olMz2DpjdpjqzvEGwiPOEuHa1XB
-Gt4C2pDPmefYv7reJx2R15lMrE9nHibO2GTFYw0mrUIecRYbMAumrwm7
------END PRIVATE KEY-----
-"""
 
 
 async def test_only_known_headers_leave(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,11 +397,3 @@ async def _failure(url: str) -> Failure:
     await model.aclose()
     assert heard.failure is not None
     return heard.failure
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """A server's TLS context whose certificate nobody signed but itself; both parts in ``server.pem``."""
-    (folder / "server.pem").write_text(THROWAWAY, encoding="ascii")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return context

@@ -1,0 +1,19 @@
+"""Which breakers a configuration amounts to before anybody has used one."""
+
+from __future__ import annotations
+
+from agents.refs import model_ref
+from configs.settings import Settings
+from engine.resilience.shielded import agent_subject
+
+
+def configured(settings: Settings) -> set[str]:
+    """Keys of its agents, of the models in its roles and of their credentials."""
+    routed = {model for chain in settings.roles.values() for model in chain}
+    refs = [model_ref(model, settings) for model in sorted(routed)]
+    keys = {ref.credential_subject for ref in refs} - {None}
+    return {
+        *(agent_subject(agent.name) for agent in settings.agents),
+        *(ref.subject for ref in refs),
+        *(key for key in keys if key is not None),
+    }

@@ -1,0 +1,60 @@
+"""``redis.state`` as one process uses it: connected on first use, its embedded server looked after.
+
+Breakers and queue share it. An exact hit needs neither, so nothing is started before somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+
+from redis.asyncio import Redis
+
+from configs.settings import Settings
+from engine.embedded import Hold
+from engine.once import Once
+from engine.redis_client import connect
+from memory.embedded.attach import attach
+from memory.embedded.redis_server import redis_state
+from memory.errors import BackendUnavailable
+
+
+class StateRedis:
+    """Needs ``aclose``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._hold = Hold(partial(attach, redis_state(), settings.data_dir, settings.embedded))
+        self._client = Once(self._connect)
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def client(self) -> Redis:
+        """The client. Raises ``BackendUnavailable`` when there is no server and none can be started."""
+        return await self._client.get()
+
+    def missed(self) -> None:
+        """Somebody found it gone. A minder restarts its server by itself; when both are gone, this does."""
+        if self._settings.redis.state_url is None and (self._renewing is None or self._renewing.done()):
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def aclose(self) -> None:
+        """Disconnect; the last of all processes to leave an embedded server stops it."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait((self._renewing,))
+        await self._client.settle()
+        if (client := self._client.peek()) is not None:
+            await client.aclose()
+        await self._hold.leave()
+
+    async def _connect(self) -> Redis:
+        redis = self._settings.redis
+        if redis.state_url is not None:
+            return connect(redis.state_url.get_secret_value(), None, redis)
+        attachment = await self._hold.get()
+        return connect(attachment.address, attachment.secret, redis)
+
+    async def _renew(self) -> None:
+        with contextlib.suppress(BackendUnavailable):  # whoever misses it next tries again
+            await self._hold.renew(self._hold.peek())
