@@ -36,6 +36,11 @@ test-system: $(READY) ## Tests that need more than PyPI (apt, npm, a browser)
 test-long: $(READY) ## Long proofs
 	@sh scripts/tests_or_none.sh $(PYTEST) -m "long" --timeout=3600 --hypothesis-profile=long $(ARGS)
 
+.PHONY: mutation
+mutation: $(READY) ## Break the breaker in every small way: some test has to fail (15 minutes)
+	@sh scripts/python.sh scripts/setup.py sync --locked --inexact --extra local --extra dev --extra mutation
+	@$(BIN)/python scripts/mutate.py
+
 .PHONY: bench
 bench: $(READY) ## Measure what benchmarks/README.md reports
 	@$(BIN)/switchgear bench
@@ -72,5 +77,5 @@ requirements: $(READY) ## What is built, partial and open
 
 .PHONY: clean
 clean: ## Remove what the targets made, except .switchgear (your data)
-	rm -rf .venv .uv .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .uv mutants .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from configs.settings import EmbeddedSettings
 from memory.embedded.attach import attach
@@ -24,6 +24,7 @@ scrub_environment()
 # The same examples every time and no limit by wall clock: what fails once fails again. `make test-long` explores.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("long", deadline=None, max_examples=10_000)
+settings.register_profile("mutation", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("house")
 
 

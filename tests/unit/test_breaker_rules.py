@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from configs.kernel import Outcome
 from configs.settings import BreakerSettings
-from engine.contract import BreakerState, Permit, Refusal, Report
+from engine.contract import BreakerState, BreakerView, Permit, Refusal, Report
 from engine.errors import InvalidInput
 from engine.resilience import breaker
 from engine.resilience.record import Effect, Record, fresh
 from engine.resilience.timing import open_for_s, park_for_s
+from engine.resilience.window import Bucket
 
 RULES = BreakerSettings()
 NOW = 10_000.0
@@ -370,3 +371,79 @@ def test_the_average_converges_within_its_known_bound() -> None:
     """B14: after n equal outcomes it is within (1 − α)^n of them."""
     forced = breaker.force(fresh(RULES, 1), BreakerState.FORCED_CLOSED, actor="a", reason="")
     assert after(*[FAIL] * 50, start=forced).ema_success == pytest.approx(0.9**50)
+
+
+def test_a_view_shows_the_whole_record() -> None:
+    """Every field of the record that router and people are told about, by its own name."""
+    rising = replace(OPENED, ema_success=0.25, consecutive_failures=7, actor="ada")
+    assert breaker.view(rising, RULES, S, NOW + 50.0) == BreakerView(
+        subject=S,
+        state=BreakerState.OPEN,
+        generation=2,
+        consecutive_failures=7,
+        ema_success=0.25,
+        retry_after_s=10.0,
+        reason="5 failures in a row",
+        last_errors=("fail",) * 5,
+        actor="ada",
+    )
+    overdue = breaker.view(OPENED, RULES, S, NOW + 61.0)
+    assert overdue.retry_after_s == 0.0
+
+
+def test_refusals_and_permits_say_whose_they_are() -> None:
+    """Subject, state, generation and reason of each, in every state that gives one."""
+    assert breaker.acquire(fresh(RULES, 4), RULES, S, "c", NOW)[1] == Permit(
+        subject=S, call_id="c", generation=4, probe=False, state=BreakerState.CLOSED
+    )
+    half, permit = probing(OPENED, NOW + 60.0)
+    assert permit == Permit(subject=S, call_id="probe", generation=3, probe=True, state=BreakerState.HALF_OPEN)
+    assert breaker.acquire(half, RULES, S, "second", NOW + 60.0)[1] == Refusal(
+        subject=S, state=BreakerState.HALF_OPEN, generation=3, retry_after_s=35.0, reason="a probe is running"
+    )
+    freed, _ = breaker.report(half, RULES, permit, report_of(Outcome.CANCEL), NOW + 60.0, 0.5)
+    assert breaker.acquire(freed, RULES, S, "probe", NOW + 60.0) == (
+        freed,
+        Refusal(
+            subject=S,
+            state=BreakerState.HALF_OPEN,
+            generation=3,
+            retry_after_s=None,
+            reason="this call has already reported",
+        ),
+    )
+
+
+def test_a_failure_that_says_when_to_come_back_opens_for_that_long() -> None:
+    """The Retry-After of the failure that opens is kept, in CLOSED and for a probe."""
+    record, permit = breaker.acquire(after(*[FAIL] * 4), RULES, S, "fifth", NOW)
+    assert isinstance(permit, Permit)
+    opened, _ = breaker.report(record, RULES, permit, report_of(FAIL, 200.0), NOW, 0.5)
+    assert (opened.state, opened.until_s) == (BreakerState.OPEN, NOW + 200.0)
+    half, probe = probing(OPENED, NOW + 60.0)
+    again, _ = breaker.report(half, RULES, probe, report_of(FAIL, 250.0), NOW + 60.0, 0.5)
+    assert again.until_s == NOW + 60.0 + 250.0
+
+
+def test_a_parked_key_names_its_outcome_even_without_a_reason() -> None:
+    """Nothing to quote leaves no dangling colon."""
+    record, permit = breaker.acquire(fresh(RULES, 1), RULES, S, "c", NOW)
+    parked, effect = breaker.report(record, RULES, permit, Report(outcome=Outcome.AUTH), NOW, 0.5)
+    assert (parked.reason, effect) == ("auth", Effect.NEUTRAL)
+
+
+def test_closing_leaves_nothing_of_the_bad_time() -> None:
+    """A good probe clears counts, window, errors and escalation; the average goes on."""
+    half, probe = probing(OPENED, NOW + 60.0)
+    closed, _ = breaker.report(half, RULES, probe, report_of(OK), NOW + 61.0, 0.5)
+    assert replace(closed, ema_success=1.0, until_s=0.0, reason="") == fresh(RULES, 4)
+    assert closed.reason == "probe succeeded"
+
+
+def test_successes_in_bulk_are_worth_as_many_single_ones() -> None:
+    """Three of them: the average by (1 - 0.1)^3, three in the bucket of their time, the run of failures ended."""
+    record = replace(after(*[FAIL] * 4), ema_success=0.5)
+    done = breaker.succeeded(record, RULES, 3, NOW + 5.0)
+    assert done.ema_success == pytest.approx(1.0 - 0.5 * 0.729)
+    assert (done.consecutive_failures, done.window) == (0, (Bucket(2_000, 0, 4, 0), Bucket(2_001, 3, 0, 0)))
+    assert replace(done, ema_success=0.5, consecutive_failures=4, window=record.window) == record
