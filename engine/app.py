@@ -22,7 +22,7 @@ from configs.kernel import Message, Principal
 from configs.load import load_settings
 from configs.settings import AgentCapability, Settings
 from engine.compose import Parts, open_parts
-from engine.contract import BreakerView
+from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk
 from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued, UnknownName
 from engine.events import Emit, Event, Final
@@ -142,6 +142,16 @@ class Engine:
         are shared by all replicas, ``store:<name>`` is this process's own.
         """
         return await self._parts.breaker_views(subjects)
+
+    async def force_breaker(
+        self, subject: str, state: BreakerState, *, actor: str, reason: str = ""
+    ) -> BreakerView:
+        """Force one open or closed, disable it, or give control back (``CLOSED``), for all replicas (B16).
+
+        Raises ``InvalidInput`` for other states and without an ``actor``, ``BackendUnavailable`` when the shared
+        state cannot be told.
+        """
+        return await self._parts.breakers.force(subject, state, actor=actor, reason=reason)
 
     async def cache_version(self) -> str:
         """Ask the cache's server for its version. Raises ``BackendUnavailable`` with the reason."""

@@ -43,7 +43,8 @@ class Breakers:
     def degraded(self) -> str:
         """Why breakers are not shared right now; empty when they are, or are not meant to be."""
         store = self._once.peek()
-        return store.degraded if isinstance(store, SharedBreakerStore) else self._missing
+        why = store.degraded if isinstance(store, SharedBreakerStore) else self._missing
+        return f"each process is on its own: {why}" if why else ""
 
     async def open(self) -> None:
         """Open the state now instead of at the first call."""

@@ -43,7 +43,7 @@ class Alone:
     def lost(self, reason: str) -> None:
         """Redis did not answer."""
         self.losses += 1
-        self.reason = reason
+        self.reason = self.reason or reason  # the first says what is wrong, later ones that nobody asked again
 
     def stand_in(self, known: Known) -> LocalBreaker:
         """The breaker of this process for one subject, made from what is known."""

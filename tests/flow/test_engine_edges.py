@@ -14,7 +14,7 @@ import pytest
 
 from configs.kernel import Outcome
 from configs.load import load_settings
-from configs.settings import AgentCapability
+from configs.settings import AgentCapability, Settings
 from engine.app import Engine
 from engine.contract import BreakerState
 from engine.errors import AllRoutesUnavailable, EngineClosed, UnknownName
