@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
+from typing import Protocol
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -33,14 +34,24 @@ Run = Callable[[Request], Awaitable[Answer]]
 log = logging.getLogger(__name__)
 
 
+class State(Protocol):
+    """``redis.state`` as the engine holds it (``engine.redis_state.StateRedis``)."""
+
+    async def client(self) -> Redis:
+        """The client. Raises ``BackendUnavailable``."""
+        ...
+
+    def missed(self) -> None:
+        """It was not there."""
+        ...
+
+
 class TicketDesk:
     """The queue of one engine. Every method raises ``BackendUnavailable`` when ``redis.state`` is not there."""
 
-    def __init__(
-        self, settings: Settings, client: Callable[[], Awaitable[Redis]], run: Run, environ: Mapping[str, str]
-    ) -> None:
+    def __init__(self, settings: Settings, state: State, run: Run, environ: Mapping[str, str]) -> None:
         self._settings = settings
-        self._client = client
+        self._state = state
         self._run = run
         self._secret = _secret(settings.queue.webhook_secret_env, environ)
         self._store = Once(self._open)
@@ -143,7 +154,7 @@ class TicketDesk:
         await self._store.settle()
 
     async def _open(self) -> RedisQueue:
-        return RedisQueue(await self._client(), self._settings.queue)
+        return RedisQueue(await self._state.client(), self._settings.queue, missed=self._state.missed)
 
     async def _execute(self, queued: QueuedRequest) -> Answer:
         return await self._run(

@@ -8,7 +8,7 @@ keeps the order and the leases; ``engine/queue/inmemory.py`` is the twin. Redis'
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -31,7 +31,11 @@ Reply = Sequence["bytes | Reply"]
 class RedisQueue:
     """The queue over one Redis client, whose own retries must be off (X3): every operation is safe to repeat."""
 
-    def __init__(self, client: Redis, settings: QueueSettings) -> None:
+    def __init__(
+        self, client: Redis, settings: QueueSettings, *, missed: Callable[[], None] | None = None
+    ) -> None:
+        """``missed`` is called when Redis was not there, for whoever looks after it."""
+        self._missed = missed
         self._script = client.register_script(SCRIPT)
         self._life = _ms(settings.expiry_s)
         self._head = (_ms(settings.lease_s), settings.deliveries_max, settings.length_max, _ms(settings.keep_s))
@@ -117,6 +121,8 @@ class RedisQueue:
         try:
             return await self._script(keys=[PREFIX], args=[operation, *self._head, *args])
         except (RedisError, OSError) as exc:
+            if self._missed is not None:
+                self._missed()
             problem = f"{type(exc).__name__} while talking to the queue"
             raise BackendUnavailable("redis.state", problem) from exc
 
