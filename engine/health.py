@@ -15,6 +15,7 @@ from configs.errors import SwitchgearError
 from configs.keys import usable_models
 from configs.settings import ProviderSettings
 from engine.app import Engine
+from memory.errors import BackendUnavailable
 
 Verdict = Literal["ok", "warn", "fail"]
 QUESTION = "Say hello."
@@ -39,6 +40,9 @@ async def check_engine(
     # The embedded cache may be missing on a platform without its wheel; a server that was named has to be there.
     may_miss = engine.settings.redis.cache_url is None
     checks.append(await _timed("cache", lambda: _cache(engine), may_miss=may_miss))
+    on_step("breakers")
+    may_miss = engine.settings.redis.state_url is None
+    checks.append(await _timed("breakers", lambda: _breakers(engine), may_miss=may_miss))
     on_step("router")
     checks.append(await _timed("router", lambda: _router(engine)))
     for model_id, reason in sorted(usable_models(engine.settings, environ).items()):
@@ -73,6 +77,17 @@ async def _cache(engine: Engine) -> str:
     if not engine.settings.cache.enabled:
         return "switched off (cache.enabled)"
     return f"Redis {await engine.cache_version()}"
+
+
+async def _breakers(engine: Engine) -> str:
+    if not engine.settings.breaker.shared:
+        return "each process has its own (breaker.shared)"
+    general = f"agent:{engine.settings.routing.general_agent}"
+    await engine.breakers((general,))
+    alone = engine.degraded.get("breakers")
+    if alone is not None:
+        raise BackendUnavailable("redis.state", alone)
+    return "shared by all processes of this state"
 
 
 async def _router(engine: Engine) -> str:

@@ -51,3 +51,15 @@ async def test_a_local_server_that_hangs_costs_no_more_than_the_checks_own_time(
         checks = await checks_of(tmp_path, {"mute": mute.url}, {}, request={"check_s": 3.0})
     assert checks["model mute"].verdict == "fail"
     assert "deadline" in checks["model mute"].detail  # not the 30 s that the shield gives a first token
+
+
+@pytest.mark.req("obs.health", "brk.shared")
+async def test_breakers_without_their_state_are_named(tmp_path: Path):
+    """Shared: fine. A named server that is not there: a failure. Switched off: said, and fine."""
+    async with ScriptedProvider() as up:
+        shared = await checks_of(tmp_path / "a", {"up": up.url}, {})
+        gone = await checks_of(tmp_path / "b", {"up": up.url}, {}, redis={"state_url": "redis://127.0.0.1:1"})
+        off = await checks_of(tmp_path / "c", {"up": up.url}, {}, breaker={"shared": False})
+    assert [checks["breakers"].verdict for checks in (shared, gone, off)] == ["ok", "fail", "ok"]
+    assert "redis.state" in gone["breakers"].detail
+    assert "breaker.shared" in off["breakers"].detail
