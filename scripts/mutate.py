@@ -84,7 +84,11 @@ def _tested(module: str, mutant: ast.Module, tests: list[str]) -> int:
     sys.modules[module] = fake
     exec(compile(ast.fix_missing_locations(mutant), spec.origin or module, "exec"), vars(fake))  # noqa: S102 - our code
     pytest = importlib.import_module("pytest")
-    return int(pytest.main(["-x", "-q", "--hypothesis-profile=mutation", "-p", "no:cacheprovider", *tests]))
+    return int(
+        pytest.main(
+            ["-x", "-q", "--assert=plain", "--hypothesis-profile=mutation", "-p", "no:cacheprovider", *tests]
+        )
+    )
 
 
 def tables(paths: list[str], tests: list[str]) -> tuple[int, list[str]]:
