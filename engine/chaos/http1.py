@@ -92,9 +92,15 @@ async def unless_left(sending: Coroutine[object, object, bool], request: Receive
         return reusable
     finally:
         for task in (playing, watching):
+            task.add_done_callback(_seen)
             task.cancel()
-            with suppress(asyncio.CancelledError, ConnectionError):
-                await task
+        # Not `await task`: that could not tell the end of the task from a cancellation of our own.
+        await asyncio.wait((playing, watching))
+
+
+def _seen(task: asyncio.Future[bool]) -> None:
+    if not task.cancelled():
+        task.exception()  # looked at: a connection that broke while nobody waited is no news
 
 
 async def begin(play: Play, writer: asyncio.StreamWriter, sleep: Sleep) -> bool:
