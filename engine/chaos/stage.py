@@ -7,7 +7,9 @@ them. So no key is needed, no money is spent, and the cache and state of running
 
 from __future__ import annotations
 
+import asyncio
 import random
+import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,7 +86,8 @@ def _well(plan: Plan) -> Play:
 async def staged(plan: Plan, settings: Settings) -> AsyncGenerator[Stage]:
     """Build the stage, and take it down at the end. Raises ``BackendUnavailable`` when a store does not start."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="switchgear-chaos-")))
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="switchgear-chaos-"))
+        stack.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
         servers: dict[str, ScriptedProvider] = {}
         proxies: dict[str, ToxicProxy] = {}
         providers: dict[str, ProviderSettings] = dict(settings.providers)
