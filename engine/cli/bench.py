@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from rich.progress import Progress, TaskID
 
 from engine.cli import options
 from engine.cli.console import out, print_json, progress
@@ -20,6 +22,8 @@ BENCHES = {
     "router": "a routing decision with 10, 150 and 1,000 agents",
     "breaker": "what the breaker adds to a call",
     "cache": "an exact hit beside the Redis round trip",
+    "dead-backend": "the first model is dead: what users notice, beside other libraries",
+    "overload": "ten times what a provider takes: goodput, refusals, memory",
     "startup": "whole processes, from --help to a first answer",
 }
 
@@ -45,7 +49,10 @@ def bench(
         task = bar.add_task("measuring", total=len(BENCHES) if name == "all" else 1)
         for each in BENCHES if name == "all" else (name,):
             bar.update(task, description=f"{each}: {BENCHES[each]}")
-            result = import_module(f"engine.bench.{each}").run(settings)
+            run = import_module(f"engine.bench.{each.replace('-', '_')}").run
+            tells = "on_step" in inspect.signature(run).parameters
+            say = partial(_describe, bar, task, each)
+            result = run(settings, say) if tells else run(settings)
             if inspect.iscoroutine(result):
                 result = asyncio.run(result)
             reports.append(cast("Report", result))
@@ -55,3 +62,7 @@ def bench(
         return
     for result in reports:
         out().print(report_table(result))
+
+
+def _describe(bar: Progress, task: TaskID, name: str, step: str) -> None:
+    bar.update(task, description=f"{name}: {step}")
