@@ -1,9 +1,10 @@
 """How many calls a route can take at once, found from how it answers. Pure.
 
 Gradient2 of Netflix's concurrency-limits: the limit shrinks when first tokens take longer than ``tolerance``
-times their long-term average, and grows while they do not. Two things are TCP's (RFC 5681): until something goes
-wrong it doubles with every round (slow start), afterwards it grows by a constant a round; and a failure or a
-throttle takes it down by ``backoff``, once per round, since one overload fails many calls.
+times their long-term average, and grows while they do not. Two things are TCP's (RFC 5681): after an outage it
+doubles with every round up to what it was before (slow start) and then grows by less than one a round; and a
+failure or a throttle takes it down by ``backoff``, once per round, since one overload fails many calls. Growing by
+steps that small keeps what it costs to find the edge below the failures in a row that open a breaker.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ CATCH_UP = 0.95
 class Gradient:
     """The limit of one route. ``most`` is its ceiling."""
 
-    __slots__ = ("_backed_off_s", "_long_s", "_most", "_settings", "_slow_start", "limit")
+    __slots__ = ("_backed_off_s", "_known_good", "_long_s", "_most", "_settings", "limit")
 
     def __init__(self, settings: LimiterSettings, most: int) -> None:
         self._settings = settings
         self._most = float(most)
         self.limit = float(min(settings.start, most))
-        self._slow_start = True
+        self._known_good = self.limit
         self._long_s: float | None = None
         self._backed_off_s = float("-inf")
 
@@ -42,7 +43,7 @@ class Gradient:
     def rounds(self, calls: int) -> float:
         """How many rounds of calls it takes until the last of ``calls`` in line has had its turn."""
         share = calls / self.places
-        return math.log2(1.0 + share) if self._slow_start else share
+        return math.log2(1.0 + share) if self.limit < self._known_good else share
 
     def answered(self, first_token_s: float, running: int) -> None:
         """A call went well; ``running`` calls were under way, itself included."""
@@ -55,24 +56,25 @@ class Gradient:
             return  # nobody needs more, so nothing was learnt about more
         ratio = 1.0 if first_token_s <= 0.0 else self._settings.tolerance * long_s / first_token_s
         if ratio < 1.0:
-            self._slow_start = False
             shrunk = self.limit * max(SHRINK_MOST, ratio)
             self._become(self.limit + self._settings.smoothing * (shrunk - self.limit) / self.limit)
+            self._known_good = min(self._known_good, self.limit)
+        elif self.limit < self._known_good:
+            self._become(min(self.limit + 1.0, self._known_good))
         else:
-            self._become(
-                self.limit + (1.0 if self._slow_start else self._settings.smoothing * GROWTH / self.limit)
-            )
+            self._become(self.limit + self._settings.smoothing * GROWTH / self.limit)
+            self._known_good = self.limit
 
     def dropped(self, now_s: float, round_s: float) -> None:
         """A call failed or was throttled; ``round_s`` is how long one call takes."""
-        self._slow_start = False
         if now_s - self._backed_off_s >= round_s:
             self._backed_off_s = now_s
             self._become(self.limit * self._settings.backoff)
+            self._known_good = self.limit
 
     def restart(self) -> None:
         """The route is back after an outage: begin small and double (ramp-up)."""
-        self._slow_start = True
+        self._known_good = max(self._known_good, self.limit)
         self._long_s = None
         self._become(float(self._settings.restart))
 
