@@ -120,11 +120,6 @@ NEO4J_KINDS: Mapping[str, Reading] = {
     "AuthConfigurationError": (K.DENIED, "the credentials cannot be used"),
     "ConfigurationError": (K.ABSENT, "the driver cannot be set up for it"),
     "BrokenRecordError": (K.MALFORMED, "a record cannot be decoded"),
-    "NotALeader": (K.UNABLE, "it is not the leader and takes no writes"),
-    "ForbiddenOnReadOnlyDatabase": (K.UNABLE, "it takes no writes"),
-    "AuthError": (K.DENIED, "user, password or rights are wrong"),
-    "TransientError": (K.CONFLICT, "the transaction lost against another"),
-    "ClientError": (K.INVALID, "our query is wrong"),
     "DriverError": (K.INVALID, "session, transaction or result were used wrongly"),
     "GqlError": (K.UNABLE, "it failed inside"),
 }
@@ -178,8 +173,8 @@ def neo4j_failure(exc: BaseException) -> Failure | None:
     if isinstance(code, str) and "Neo4jError" in names:
         if code in NEO4J_CODES:
             return _failure(NEO4J_CODES[code], code)
-        if (reading := _by_prefix(code, names)) is not None:
-            return _failure(reading)
+        reading = next((reading for prefix, reading in NEO4J_PREFIXES if code.startswith(prefix)), None)
+        return _failure(reading or NEO4J_KINDS["GqlError"])
     reading = next((NEO4J_KINDS[name] for name in names if name in NEO4J_KINDS), NEO4J_KINDS["GqlError"])
     failure = _failure(reading)
     return replace(failure, detail=failure.detail + why_unconnected(exc)) if failure.kind is K.CONNECT else failure
@@ -227,13 +222,6 @@ def _qdrant_answer(exc: BaseException) -> Failure:
 def _redis_word(exc: BaseException) -> str | None:
     word = getattr(exc, "status_code", None) or (str(exc).split(" ", 1)[0] if exc.args else "")
     return word if word in REDIS_CODES else None
-
-
-def _by_prefix(code: str, names: tuple[str, ...]) -> Reading | None:
-    """The driver gives some codes of clients a class that says more: those go by their class."""
-    if "ClientError" not in names and code.startswith("Neo.ClientError."):
-        return None
-    return next((reading for prefix, reading in NEO4J_PREFIXES if code.startswith(prefix)), None)
 
 
 def _broken(exc: BaseException) -> Failure:
