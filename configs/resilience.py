@@ -53,9 +53,9 @@ class BreakerSettings(Section):
     """Changes of state that a shared breaker remembers, forced ones with who and why (B13, B16)."""
     kept_s: PositiveFloat = 86_400.0
     """How long a shared breaker that nobody uses is remembered, with its history; forced ones for ever."""
-    unsent_max: PositiveInt = 1_000
-    """Successes per shared breaker that may wait for the next message to Redis (every half ``view_s``); more are
-    not counted."""
+    unsent_max: PositiveInt = 500
+    """Successes per shared breaker that may wait for the next message to Redis (every half ``view_s``); whoever
+    comes after them sends them all and waits."""
 
     @model_validator(mode="after")
     def _ordered(self) -> BreakerSettings:

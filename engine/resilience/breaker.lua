@@ -11,6 +11,7 @@ local rules, asked, now = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), clock()
 local RECORD, YOUNG, OLD, EVENTS, ONCE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local PARKING = {throttle = true, quota = true, auth = true, missing = true}
 local BY_HAND = {forced_open = true, forced_closed = true, disabled = true}
+local STATES = {closed = true, open = true, half_open = true, parked = true}
 local FIELDS = {
   'state', 'generation', 'consecutive_failures', 'window', 'ema_success', 'until_s', 'opens_in_a_row',
   'probe_successes', 'leases', 'last_errors', 'reason', 'actor',
@@ -36,9 +37,10 @@ local function fresh(generation)
   }
 end
 
-local function load()
+local function read()
   local kept = redis.call('HMGET', RECORD, unpack(FIELDS))
   if not kept[1] then return nil end
+  assert(STATES[kept[1]] or BY_HAND[kept[1]])
   local window, leases = {}, {}
   for number, ok, failed, slow in string.gmatch(kept[4], '(%S+) (%S+) (%S+) (%S+);') do
     put(window, {number = tonumber(number), ok = tonumber(ok), failed = tonumber(failed), slow = tonumber(slow)})
@@ -51,6 +53,19 @@ local function load()
     ema = tonumber(kept[5]), until_s = tonumber(kept[6]), opens = tonumber(kept[7]), probes_ok = tonumber(kept[8]),
     leases = leases, errors = cjson.decode(kept[10]), reason = kept[11], actor = kept[12],
   }
+end
+
+-- A record that cannot be read would fail every later step too: it is lost, like one that has expired.
+local function load()
+  local sound, record = pcall(read)
+  if sound then
+    for _, number in ipairs({'generation', 'failures', 'ema', 'until_s', 'opens', 'probes_ok'}) do
+      sound = sound and (record == nil or record[number] ~= nil)
+    end
+  end
+  if sound then return record end
+  redis.call('DEL', RECORD, YOUNG, OLD, EVENTS)
+  return nil
 end
 
 local function keep_alive(record)
@@ -232,16 +247,32 @@ local function judged(record, result)
   end
 end
 
+local function without(leases, id)
+  local others = {}
+  for _, lease in ipairs(leases) do
+    if lease.id ~= id then put(others, lease) end
+  end
+  return others
+end
+
+-- A caller that left while asking: it may hold a lease without knowing, and its question may even come later.
+local function release(record, id)
+  if record.state ~= 'half_open' or has_reported(id) then return end
+  record.leases = without(record.leases, id)
+  remember(id)
+  changed = true
+end
+
 local function report(record, result)
   if result.generation ~= record.generation then return 'late' end
   if has_reported(result.id) then return 'duplicate' end
   if record.state == 'half_open' then
-    local mine, others = false, {}
+    local mine = false
     for _, lease in ipairs(record.leases) do
-      if lease.id ~= result.id then put(others, lease) elseif lease.ends > now then mine = true end
+      if lease.id == result.id and lease.ends > now then mine = true end
     end
     if not mine then return 'late' end
-    record.leases = others
+    record.leases = without(record.leases, result.id)
   end
   remember(result.id)
   changed = true
@@ -333,6 +364,7 @@ if not record then
 end
 note(record)
 
+for _, id in ipairs(asked.released) do release(record, id) end
 for _, r in ipairs(asked.reports) do
   local result = {
     id = r[1], generation = r[2], outcome = r[3], reason = r[4], wanted = r[5], slow = r[6], may_open = r[7],

@@ -14,7 +14,7 @@ from dataclasses import replace
 from configs.settings import BreakerSettings
 from engine.contract import BreakerMoved, BreakerState, BreakerView, Permit, Refusal
 from engine.resilience.local import LocalBreaker
-from engine.resilience.wire import Ended, Seen, Stands
+from engine.resilience.wire import Asked, Ended, Order, Seen, Stands
 
 ADMITS = frozenset({BreakerState.CLOSED, BreakerState.FORCED_CLOSED, BreakerState.DISABLED})
 
@@ -37,6 +37,7 @@ class Known:
         "outbox",
         "probes",
         "registered_s",
+        "released",
         "subject",
         "taken",
         "told",
@@ -54,6 +55,8 @@ class Known:
         self.issued = 0
         self.taken = 0
         """Of ``issued`` reports, this many have left the outbox."""
+        self.released: deque[str] = deque(maxlen=rules.dedup_calls)
+        """Calls that asked for leave and left without an answer; the next step that arrives frees their place."""
         self.probes: dict[str, float] = {}
         """Leases of this replica and when they end, on its own clock."""
         self.cell: LocalBreaker | None = None
@@ -77,7 +80,8 @@ class Known:
     @property
     def idle(self) -> bool:
         """Whether forgetting it loses nothing but age."""
-        return not self.outbox and not self.lock.locked() and self.cell is None and not self.probes
+        busy = self.outbox or self.released or self.lock.locked()
+        return not busy and (self.cell is None or self.cell.calm)
 
     def young(self, now_s: float) -> bool:
         """Whether the view may be answered from: young enough, and nothing in it is over."""
@@ -137,10 +141,32 @@ class Known:
         self.taken = self.issued
         return taken
 
-    def put_back(self, taken: list[Ended]) -> None:
-        """They were not sent, or nobody knows: the next message carries them, with their ids (X3)."""
-        self.outbox[:0] = taken
+    def ask(self, now_s: float, *, acquire: str | None = None, order: Order | None = None) -> Asked:
+        """The next step, which takes everything along that waits to be sent."""
+        return Asked(
+            subject=self.subject,
+            seen=self.seen(now_s),
+            reports=self.take(),
+            acquire=acquire,
+            order=order,
+            released=tuple(self.released),
+        )
+
+    def unanswered(self, asked: Asked) -> None:
+        """Nobody knows whether the step was taken: the next one carries the same, with the same ids (X3)."""
+        self.outbox[:0] = asked.reports
         self.taken = self.issued - len(self.outbox)
+        self.left(asked)
+
+    def left(self, asked: Asked) -> None:
+        """Whoever asked for leave by this step will never know of it (B8)."""
+        if asked.acquire is not None:
+            self.released.append(asked.acquire)
+
+    def answered(self, asked: Asked) -> None:
+        """The step was taken."""
+        for _ in asked.released:
+            self.released.popleft()
 
     def adopt(self, stands: Stands, asked_s: float, now_s: float) -> tuple[BreakerMoved, ...]:
         """Take over what the shared record said; the events that listeners have not heard.

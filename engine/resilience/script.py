@@ -18,6 +18,7 @@ from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError,
 from agents.errors import CallFailed
 from configs.settings import BreakerSettings, RedisSettings
 from engine.contract import BreakerMoved
+from engine.resilience.errors import CallRefused
 from engine.resilience.shielded import StoreGuard
 from engine.resilience.wire import Asked, BadReply, Stands, event_of, keys_of, request_json, rules_json, stands_of
 
@@ -42,7 +43,11 @@ ELSEWHERE = (ReadOnlyError, MovedError, AskError)
 
 
 class StateGone(Exception):
-    """The shared state could not be asked; what it made of the step is unknown."""
+    """The shared state could not be asked. ``sent``: it may have taken the step all the same."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 def lua_text(clock: str) -> str:
@@ -84,7 +89,7 @@ class BreakerScript:
         try:
             return tuple(event_of(subject, entry) for entry in entries)
         except (TypeError, ValueError, KeyError) as exc:
-            raise StateGone(f"{type(exc).__name__} while reading events") from exc
+            raise StateGone(f"{type(exc).__name__} while reading events", sent=True) from exc
 
     async def register(self, subjects: Sequence[str], now_s: float) -> None:
         """Let ``subjects`` know of these; of too many the ones registered longest ago go. Raises ``StateGone``."""
@@ -99,9 +104,9 @@ class BreakerScript:
             async with self._places:
                 return await self._guard(STATE, call, self._timeout_s)
         except CallFailed as exc:
-            raise StateGone(exc.failure.detail) from exc
+            raise StateGone(exc.failure.detail, sent=not isinstance(exc, CallRefused)) from exc
         except (RedisError, OSError, BadReply) as exc:
-            raise StateGone(f"{type(exc).__name__} while talking to the shared state") from exc
+            raise StateGone(f"{type(exc).__name__} while talking to the shared state", sent=True) from exc
 
     async def _run(self, batch: Sequence[Asked]) -> list[Stands]:
         replies = await self._send(batch)

@@ -51,8 +51,6 @@ class SharedBreakerStore:
         self.listeners = listeners
         self.effects: Counter[Effect] = Counter()
         """What became of this replica's reports; for metrics (B4)."""
-        self.uncounted = 0
-        """Successes that were dropped because too many waited to be sent."""
         self._script = script
         self._clock = clock
         self._sample = sample
@@ -109,10 +107,8 @@ class SharedBreakerStore:
                 self.effects[Effect.LATE] += 1
             return known.view(self._clock())
         known.probes.pop(permit.call_id, None)
-        waits = _may_move(permit, result) or not known.quiet()
-        if not waits and len(known.outbox) >= self.rules.unsent_max:
-            self.uncounted += 1
-            return known.view(self._clock())
+        full = len(known.outbox) >= self.rules.unsent_max
+        waits = full or _may_move(permit, result) or not known.quiet()
         number = known.post(Ended(permit=permit, result=result, sample=self._sample()))
         if waits:
             await self._deliver(known, number)
@@ -187,23 +183,19 @@ class SharedBreakerStore:
         self, known: Known, *, acquire: str | None = None, order: Order | None = None
     ) -> Stands | None:
         """One step with everything that waits to be sent; ``None``: Redis is gone. Needs the lock of ``known``."""
-        reports, settled = known.take(), False
-        asked_s = self._clock()
-        asked = Asked(
-            subject=known.subject, seen=known.seen(asked_s), reports=reports, acquire=acquire, order=order
-        )
+        asked_s, settled = self._clock(), False
+        asked = known.ask(asked_s, acquire=acquire, order=order)
         try:
             (stands,) = await self._script.run((asked,))
             settled = True
-            self._adopt(known, stands, asked_s)
+            self._adopt(known, asked, stands, asked_s)
         except StateGone as gone:
             settled = True
-            self._alone.lost(str(gone))
-            self._alone.count(known, reports)
+            self._lost(gone, (known,), (asked,))
             return None
         finally:
-            if not settled:  # cancelled: unknown whether they arrived
-                known.put_back(reports)
+            if not settled:  # cancelled
+                known.unanswered(asked)
                 self._send_soon(known)
         return stands
 
@@ -226,48 +218,43 @@ class SharedBreakerStore:
         for first in range(0, len(aged), SUBJECTS_PER_MESSAGE):
             some = aged[first : first + SUBJECTS_PER_MESSAGE]
             asked_s = self._clock()
+            batch = [Asked(subject=known.subject, seen=known.seen(asked_s)) for known in some]
             try:
-                batch = [Asked(subject=known.subject, seen=known.seen(asked_s)) for known in some]
                 answers = await self._script.run(batch)
             except StateGone as gone:
-                self._alone.lost(str(gone))
-                self._alone.take_over(aged[first:])
+                self._lost(gone, some, batch)
+                self._alone.take_over(aged)
                 return
-            for known, stands in zip(some, answers, strict=True):
-                self._adopt(known, stands, asked_s)
+            for known, asked, stands in zip(some, batch, answers, strict=True):
+                self._adopt(known, asked, stands, asked_s)
 
     async def _flush(self, some: list[Known]) -> None:
         """One message for several subjects; one with a message on its way already is left for the next time."""
-        held: list[tuple[Known, list[Ended]]] = []
-        settled = False
+        held, batch, settled = list[Known](), list[Asked](), False
+        asked_s = self._clock()
         try:
             for known in some:
                 if known.lock.locked():
                     self._unsent[known.subject] = known
                 else:
                     await known.lock.acquire()
-                    held.append((known, known.take()))
-            asked_s = self._clock()
-            batch = [
-                Asked(subject=known.subject, seen=known.seen(asked_s), reports=reports) for known, reports in held
-            ]
+                    held.append(known)
+                    batch.append(known.ask(asked_s))
             answers = await self._script.run(batch) if batch else []
             settled = True
-            for (known, _), stands in zip(held, answers, strict=True):
-                self._adopt(known, stands, asked_s)
+            for known, asked, stands in zip(held, batch, answers, strict=True):
+                self._adopt(known, asked, stands, asked_s)
         except StateGone as gone:
             settled = True
-            self._alone.lost(str(gone))
-            for known, reports in held:
-                self._alone.count(known, reports)
+            self._lost(gone, held, batch)
         finally:
-            for known, reports in held:
-                if not settled:
-                    known.put_back(reports)
+            for known, asked in zip(held, batch, strict=True):
+                if not settled:  # cancelled
+                    known.unanswered(asked)
                     self._unsent[known.subject] = known
                 known.lock.release()
 
-    def _adopt(self, known: Known, stands: Stands, asked_s: float) -> None:
+    def _adopt(self, known: Known, asked: Asked, stands: Stands, asked_s: float) -> None:
         now_s = self._clock()
         if self._alone.reason:
             self._alone.reason = ""
@@ -275,6 +262,7 @@ class SharedBreakerStore:
                 if other.cell is not None:
                     self._send_soon(other)
         self.effects.update(stands.effects)
+        known.answered(asked)
         news = known.adopt(stands, asked_s, now_s)
         if known.base and now_s - known.registered_s > self.rules.kept_s * REGISTERED_AGAIN:
             known.registered_s = now_s
@@ -282,6 +270,13 @@ class SharedBreakerStore:
             self._wake()
         for event in news:
             tell(self.listeners, event)
+
+    def _lost(self, gone: StateGone, some: Iterable[Known], batch: Iterable[Asked]) -> None:
+        self._alone.lost(str(gone))
+        for known, asked in zip(some, batch, strict=True):
+            if gone.sent:
+                known.left(asked)
+            self._alone.count(known, asked.reports)
 
     async def _register(self) -> None:
         if self._unregistered:

@@ -73,6 +73,8 @@ class Asked:
     reports: Sequence[Ended] = ()
     acquire: str | None = None
     order: Order | None = None
+    released: Sequence[str] = ()
+    """Callers that left while asking for leave: whatever they were given, they do not have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,10 @@ def rules_json(rules: BreakerSettings) -> str:
 
 def request_json(asked: Asked) -> str:
     """What is asked, in one line."""
-    request: dict[str, object] = {"reports": [_report(ended) for ended in asked.reports]}
+    request: dict[str, object] = {
+        "reports": [_report(ended) for ended in asked.reports],
+        "released": [_sound(call_id) for call_id in asked.released],
+    }
     if asked.seen is not None:
         request["seen"] = _seen(asked.seen)
     if asked.acquire is not None:

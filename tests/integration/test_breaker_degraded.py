@@ -78,6 +78,7 @@ async def scene(redis_state_url: str) -> AsyncIterator[Scene]:
         scene = Scene(f"model:p/{uuid.uuid4()}#k", fleet, proxy, cut, other)
         await scene.permit(other)
         await scene.permit(cut)
+        await cut.store.flush()  # nothing is left for the background to do
         yield scene
         proxy.set(Gate.OPEN)
 

@@ -49,8 +49,11 @@ PLANTED = {
         "if record.state ~= 'disabled' and (",
         "if record.state ~= 'disabled' and (result.outcome == 'cancel' or ",
     ),
-    "cancel_leak": ("record.leases = others", "if result.outcome ~= 'cancel' then record.leases = others end"),
-    "late_lease": ("elseif lease.ends > now then mine = true", "else mine = true"),
+    "cancel_leak": (
+        "record.leases = without(record.leases, result.id)",
+        "if result.outcome ~= 'cancel' then record.leases = without(record.leases, result.id) end",
+    ),
+    "late_lease": ("if lease.id == result.id and lease.ends > now then", "if lease.id == result.id then"),
     "skew": ("if now >= record.until_s", "if now + 0.5 >= record.until_s"),
     "any_probe": ("if #record.leases >= rules.half_open_probes then return false", "if false then return false"),
     "refuse_all": ("if record.state ~= 'half_open' then return true, '' end", "if true then return false, '' end"),
