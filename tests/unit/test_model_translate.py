@@ -93,6 +93,14 @@ def test_only_a_plain_code_without_the_key_is_passed_on(code: object, kept: str 
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "7"}, 7.0),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "later"}, None),
         ({"x-ratelimit-remaining-requests": "0"}, None),
+        # a limit without a name: a wait, or a moment in Unix seconds or milliseconds
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "999999999"}, 999_999_999.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000000000"}, 0.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1792567690"}, 10.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "99999999999"}, 99_999_999_999 - NOW_S),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "100000000000"}, 0.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1792567681500"}, 1.5),
+        ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "5"}, None),
         (
             {
                 "x-ratelimit-remaining-requests": "0",
@@ -107,3 +115,11 @@ def test_only_a_plain_code_without_the_key_is_passed_on(code: object, kept: str 
 def test_the_wait_is_read_as_the_provider_wrote_it(headers: dict[str, str], wait: float | None) -> None:
     """Milliseconds, seconds, dates, reset times of a limit; what cannot be read is no wait (fault 13)."""
     assert retry_after_s(httpx.Headers(headers), NOW_S) == wait
+
+
+def test_a_moment_without_a_clock_is_no_wait() -> None:
+    """Stores and tools are read without a clock of ours; only the answer's own ``date`` can help there."""
+    moment = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1792567690"}
+    assert retry_after_s(moment) is None
+    assert retry_after_s({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT"}) is None
+    assert retry_after_s({**moment, "date": "Wed, 21 Oct 2026 07:28:00 GMT"}) == 10.0
