@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -23,13 +22,13 @@ from engine.resilience.classify import counts, parks
 from engine.resilience.known import Known, refusal
 from engine.resilience.local import Listener
 from engine.resilience.record import Effect, fresh
-from engine.resilience.script import BreakerScript, StateGone
+from engine.resilience.script import STATE, BreakerScript, StateGone
+from engine.resilience.sender import SUBJECTS_PER_MESSAGE, Sender
 from engine.resilience.shield import tell
+from engine.resilience.shielded import had_its_chance
 from engine.resilience.wire import Asked, Ended, Order, Stands
 from memory.errors import BackendUnavailable
 
-SUBJECTS_PER_MESSAGE = 128
-"""Enough for one round trip, few enough that the server is not busy for long."""
 REGISTERED_AGAIN = 0.25
 """A subject in use is registered anew after this share of the time that it is kept."""
 
@@ -57,10 +56,8 @@ class SharedBreakerStore:
         self._alone = Alone(rules, clock=clock, sample=sample, heard=self._heard)
         self._known: dict[str, Known] = {}
         self._looking = asyncio.Lock()
-        self._unsent: dict[str, Known] = {}
-        self._sender: asyncio.Task[None] | None = None
         self._unregistered: dict[str, float] = {}
-        self._closing = False
+        self._sender = Sender(self._flush, self._register, rules.view_s / 2)
 
     @property
     def degraded(self) -> str:
@@ -78,8 +75,7 @@ class SharedBreakerStore:
             answer = known.answer(call_id, self._clock())  # somebody may have asked meanwhile
             if answer is not None:
                 return answer
-            # Whoever waited for a call that failed has waited long enough (X7).
-            stands = await self._step(known, acquire=call_id) if losses == self._alone.losses else None
+            stands = await self._step(known, acquire=call_id) if self._answers_since(losses) else None
         if stands is None or stands.granted is None:
             return self._alone.acquire(known, call_id)
         if not stands.granted:
@@ -113,7 +109,7 @@ class SharedBreakerStore:
         if waits:
             await self._deliver(known, number)
         else:
-            self._send_soon(known)
+            self._sender.later(known)
         return known.view(self._clock())
 
     async def view(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
@@ -123,7 +119,7 @@ class SharedBreakerStore:
             losses = self._alone.losses
             async with self._looking:
                 aged = self._aged(wanted.values())
-                if losses == self._alone.losses:
+                if self._answers_since(losses):
                     await self._look(aged)
                 else:
                     self._alone.take_over(aged)
@@ -163,19 +159,11 @@ class SharedBreakerStore:
 
     async def flush(self) -> None:
         """Send what waits to be sent."""
-        unsent, self._unsent = list(self._unsent.values()), {}
-        for first in range(0, len(unsent), SUBJECTS_PER_MESSAGE):
-            await self._flush(unsent[first : first + SUBJECTS_PER_MESSAGE])
-        with contextlib.suppress(StateGone):  # best effort: a list for people
-            await self._register()
+        await self._sender.flush()
 
     async def aclose(self) -> None:
         """Send what waits to be sent and stop. The client stays open; it is its owner's."""
-        self._closing = True
-        if self._sender is not None:
-            self._sender.cancel()
-            await asyncio.wait((self._sender,))
-        await self.flush()
+        await self._sender.aclose()
 
     # one step
 
@@ -196,7 +184,7 @@ class SharedBreakerStore:
         finally:
             if not settled:  # cancelled
                 known.unanswered(asked)
-                self._send_soon(known)
+                self._sender.later(known)
         return stands
 
     async def _deliver(self, known: Known, number: int) -> None:
@@ -206,13 +194,13 @@ class SharedBreakerStore:
             async with known.lock:
                 if known.taken >= number:
                     return
-                if losses == self._alone.losses:
+                if self._answers_since(losses):
                     await self._step(known)
                 else:
                     self._alone.count(known, known.take())
         finally:
             if known.outbox:
-                self._send_soon(known)
+                self._sender.later(known)
 
     async def _look(self, aged: list[Known]) -> None:
         for first in range(0, len(aged), SUBJECTS_PER_MESSAGE):
@@ -235,7 +223,7 @@ class SharedBreakerStore:
         try:
             for known in some:
                 if known.lock.locked():
-                    self._unsent[known.subject] = known
+                    self._sender.later(known)
                 else:
                     await known.lock.acquire()
                     held.append(known)
@@ -251,7 +239,7 @@ class SharedBreakerStore:
             for known, asked in zip(held, batch, strict=True):
                 if not settled:  # cancelled
                     known.unanswered(asked)
-                    self._unsent[known.subject] = known
+                    self._sender.later(known)
                 known.lock.release()
 
     def _adopt(self, known: Known, asked: Asked, stands: Stands, asked_s: float) -> None:
@@ -260,16 +248,23 @@ class SharedBreakerStore:
             self._alone.reason = ""
             for other in self._known.values():  # what they went through is handed over (resilience.md 6)
                 if other.cell is not None:
-                    self._send_soon(other)
+                    self._sender.later(other)
         self.effects.update(stands.effects)
         known.answered(asked)
         news = known.adopt(stands, asked_s, now_s)
         if known.base and now_s - known.registered_s > self.rules.kept_s * REGISTERED_AGAIN:
             known.registered_s = now_s
             self._unregistered[known.subject] = stands.now_s
-            self._wake()
+            self._sender.wake()
         for event in news:
             tell(self.listeners, event)
+
+    def _answers_since(self, losses: int) -> bool:
+        """Whether nothing was lost while waiting; whoever waited for a failure has waited long enough (X7)."""
+        if losses == self._alone.losses:
+            return True
+        had_its_chance(STATE)
+        return False
 
     def _lost(self, gone: StateGone, some: Iterable[Known], batch: Iterable[Asked]) -> None:
         self._alone.lost(str(gone))
@@ -279,8 +274,11 @@ class SharedBreakerStore:
             self._alone.count(known, asked.reports)
 
     async def _register(self) -> None:
-        if self._unregistered:
-            waiting = dict(self._unregistered)
+        """Best effort: the list of subjects is for people."""
+        waiting = dict(self._unregistered)
+        if not waiting:
+            return
+        with contextlib.suppress(StateGone):
             await self._script.register(tuple(waiting), max(waiting.values()))
             for subject in waiting:
                 self._unregistered.pop(subject, None)
@@ -303,29 +301,13 @@ class SharedBreakerStore:
 
     def _forget_one(self) -> None:
         for subject, known in self._known.items():
-            if known.idle and subject not in self._unsent:
+            if known.idle and not self._sender.waits(subject):
                 del self._known[subject]
                 return
 
     def _aged(self, some: Iterable[Known]) -> list[Known]:
         now_s = self._clock()
         return [known for known in some if not known.young(now_s)]
-
-    def _send_soon(self, known: Known) -> None:
-        self._unsent[known.subject] = known
-        self._wake()
-
-    def _wake(self) -> None:
-        if not self._closing and (self._sender is None or self._sender.done()):
-            # In a context of its own: what it loses must not count as a failure of the request that woke it.
-            self._sender = asyncio.create_task(self._send(), name="breaker reports", context=contextvars.Context())
-
-    async def _send(self) -> None:
-        while True:
-            await asyncio.sleep(self.rules.view_s / 2)
-            await self.flush()
-            if not self._unsent:
-                return
 
 
 def _may_move(permit: Permit, result: Report) -> bool:

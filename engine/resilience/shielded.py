@@ -117,6 +117,13 @@ def one_failure_per_request() -> Generator[None]:
         _failed.reset(token)
 
 
+def had_its_chance(subject: str) -> None:
+    """Say that this request has waited for a call to ``subject`` that another request made, and that failed."""
+    failed = _failed.get()
+    if failed is not None:
+        failed.add(subject)
+
+
 class StoreGuard:
     """A breaker and a timeout in front of a store; always local, since a shared one would live in the store."""
 

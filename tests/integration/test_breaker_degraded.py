@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from configs.kernel import Outcome
-from configs.settings import BreakerSettings, RedisSettings
+from configs.settings import BreakerSettings, EmbeddedSettings, RedisSettings
 from engine.contract import BreakerState, BreakerView, Permit, Refusal, Report
 from engine.resilience.alone import LocalPermit
 from engine.resilience.record import Effect
 from engine.resilience.script import STATE
 from engine.resilience.shielded import one_failure_per_request
 from engine.resilience.wire import keys_of
+from memory.embedded.attach import attach
+from memory.embedded.redis_server import redis_state
 from memory.errors import BackendUnavailable
+from tests.support.embedded import gone, pids
 from tests.support.redis_proxy import Gate, Proxy, proxy_to
 from tests.support.shared_breaker import Fleet, Replica, fleet_of
 
@@ -162,12 +168,21 @@ async def test_a_silent_redis_costs_a_request_one_attempt(scene: Scene) -> None:
 
 @pytest.mark.req("brk.shared")
 async def test_callers_that_wait_together_share_one_timeout(scene: Scene) -> None:
-    """X7: a hundred at once, one of them asks, and its failure answers all of them."""
+    """X7: a hundred requests at once, one of them asks, and its failure is the only one that any of them meets."""
+
+    async def request() -> Permit:
+        with one_failure_per_request():
+            permit = await scene.permit(scene.cut)
+            await scene.cut.store.report(permit, OK)
+            await scene.cut.store.view((scene.subject,))
+            return permit
+
     await scene.fleet.pass_time(1.0)
     scene.proxy.set(Gate.HANGING)
     tried = scene.proxy.steps
-    permits = await asyncio.gather(*[scene.permit(scene.cut) for _ in range(100)])
+    permits = await asyncio.gather(*[asyncio.create_task(request()) for _ in range(100)])
     assert scene.proxy.steps - tried == 1
+    assert scene.cut.guards.of(STATE).view().consecutive_failures == 1
     assert all(isinstance(permit, LocalPermit) for permit in permits)
 
 
@@ -176,7 +191,7 @@ async def test_what_the_background_loses_is_no_failure_of_the_request_that_woke_
     with one_failure_per_request():
         await scene.cut.store.report(await scene.permit(scene.cut), OK)
         scene.proxy.set(Gate.SHUT)
-        sender = scene.cut.store._sender
+        sender = scene.cut.store._sender.task
         assert sender is not None
         await asyncio.wait((sender,))
         assert scene.cut.store.degraded
@@ -319,6 +334,76 @@ async def test_a_lost_reply_is_one_failure_not_two(scene: Scene) -> None:
     await scene.back()
     assert (await scene.view(scene.cut)).consecutive_failures == 1
     assert (await scene.view(scene.other)).consecutive_failures == 1
+
+
+@pytest.mark.req("brk.shared")
+@pytest.mark.parametrize("leaves", ["cancelled", "timeout"])
+async def test_whoever_leaves_while_asking_holds_no_place(scene: Scene, leaves: str) -> None:
+    """B8: the probe was granted, its caller was gone before the reply; the next need not wait for the lease."""
+    await scene.fail(scene.other)
+    await scene.view(scene.cut)
+    await scene.fleet.pass_time(60.0)
+    scene.proxy.set(Gate.SLOW)
+    asking = asyncio.ensure_future(scene.cut.store.acquire(scene.subject, "gone"))
+    await scene.proxy.arrived(1)
+    if leaves == "cancelled":
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    else:
+        assert isinstance(await asking, LocalPermit)
+    assert isinstance(await scene.other.store.acquire(scene.subject, "early"), Refusal)
+    scene.proxy.set(Gate.OPEN)
+    await scene.view(scene.cut)
+    await scene.cut.store.flush()
+    await scene.fleet.pass_time(RULES.view_s * 1.01)
+    assert (await scene.permit(scene.other)).probe
+    again = await scene.other.store.acquire(scene.subject, "gone")
+    assert isinstance(again, Refusal)  # its question may have been on the way for longer than its departure
+
+
+DAMAGE = {
+    "another type": ("SET", "{key}", "nonsense"),
+    "no number": ("HSET", "{key}", "ema_success", "a lot"),
+    "no state": ("HSET", "{key}", "state", "ajar"),
+    "a field gone": ("HDEL", "{key}", "window"),
+    "no list": ("HSET", "{key}", "leases", "]["),
+}
+
+
+@pytest.mark.req("brk.shared")
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_damaged_record_is_lost_and_nothing_else(scene: Scene, damage: str) -> None:
+    """Fault 46, B15: it begins anew at a higher generation; Redis does not count as gone for the others."""
+    before = await scene.view(scene.other)
+    command = [part.format(key=keys_of(scene.subject, None)[0]) for part in DAMAGE[damage]]
+    if damage == "another type":
+        await scene.forget()
+    await scene.other.client.execute_command(*command)
+    after = await scene.view(scene.other)
+    assert (after.state, scene.other.store.degraded) == (BreakerState.CLOSED, "")
+    assert after.generation > before.generation
+    assert (await scene.fail(scene.other)).state is BreakerState.OPEN
+
+
+@pytest.mark.req("brk.manual", "brk.shared")
+async def test_an_order_survives_a_crash_of_redis(tmp_path: Path) -> None:
+    """B16, fault 70: the server is killed and started again; a new replica finds who ordered what."""
+    subject = f"model:p/{uuid.uuid4()}#k"
+    async with await attach(redis_state(), tmp_path, EmbeddedSettings()) as attachment:
+        assert attachment.secret is not None
+        url = attachment.address.replace("unix://", f"unix://:{attachment.secret.get_secret_value()}@")
+        async with fleet_of(url, RULES, 1) as fleet:
+            first = fleet.replicas[0]
+            await first.store.force(subject, BreakerState.FORCED_OPEN, actor="ada", reason="drill")
+            _, server = await pids(tmp_path, "redis.state")
+            os.kill(server, signal.SIGKILL)
+            assert gone(server)
+            async with await attach(redis_state(), tmp_path, EmbeddedSettings()):  # comes back when it answers
+                second = fleet.join()
+                view = (await second.store.view((subject,)))[subject]
+                assert (view.state, view.actor, second.store.degraded) == (BreakerState.FORCED_OPEN, "ada", "")
+                assert [event.reason for event in await second.store.history(subject)] == ["drill"]
 
 
 @pytest.mark.req("brk.shared")

@@ -68,6 +68,8 @@ async def test_a_thousand_failures_on_four_replicas_open_once(fleet: Fleet, subj
     permits = [(member, await permit_of(member, subject)) for _ in range(250) for member in fleet.replicas]
     views = await asyncio.gather(*[member.store.report(permit, FAIL) for member, permit in permits])
     assert {view.state for view in views[-4:]} == {BreakerState.OPEN}
+    for member in fleet.replicas:
+        await member.store.flush()
     await fleet.pass_time(1.0)
     after = [(await member.store.view((subject,)))[subject] for member in fleet.replicas]
     assert {(view.generation, view.retry_after_s) for view in after} == {(after[0].generation, 59.0)}
