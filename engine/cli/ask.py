@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from engine.cli import options
 from engine.cli.console import err, out, print_degraded, print_json, progress, write
+from engine.cli.loop import run
 from engine.cli.stdin import Stdin
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def ask(
         explain=explain,
         no_cache=no_cache,
     )
-    asyncio.run(_ask(question, asked))
+    run(_ask(question, asked))
 
 
 async def _ask(question: str, asked: _Asked) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from functools import partial
 from importlib import import_module
@@ -13,6 +12,7 @@ from rich.progress import Progress, TaskID
 
 from engine.cli import options
 from engine.cli.console import out, print_json, progress
+from engine.cli.loop import run
 
 if TYPE_CHECKING:
     from engine.bench.report import Report
@@ -49,12 +49,12 @@ def bench(
         task = bar.add_task("measuring", total=len(BENCHES) if name == "all" else 1)
         for each in BENCHES if name == "all" else (name,):
             bar.update(task, description=f"{each}: {BENCHES[each]}")
-            run = import_module(f"engine.bench.{each.replace('-', '_')}").run
-            tells = "on_step" in inspect.signature(run).parameters
+            measure = import_module(f"engine.bench.{each.replace('-', '_')}").run
+            tells = "on_step" in inspect.signature(measure).parameters
             say = partial(_describe, bar, task, each)
-            result = run(settings, say) if tells else run(settings)
+            result = measure(settings, say) if tells else measure(settings)
             if inspect.iscoroutine(result):
-                result = asyncio.run(result)
+                result = run(result)
             reports.append(cast("Report", result))
             bar.advance(task)
     if as_json:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from engine.cli import options
 from engine.cli.console import err, markup, out, print_json
+from engine.cli.loop import run
 
 if TYPE_CHECKING:
     from configs.settings import Settings
@@ -53,7 +54,7 @@ def breakers(
     """List them all (the same as ``breakers list``)."""
     _ = debug
     if context.invoked_subcommand is None:
-        asyncio.run(_list(profile, config, as_json))
+        run(_list(profile, config, as_json))
 
 
 @app.command("list")
@@ -65,7 +66,7 @@ def list_breakers(
 ) -> None:
     """Every breaker: those of the configuration and those in use, the troubled ones first."""
     _ = debug
-    asyncio.run(_list(profile, config, as_json))
+    run(_list(profile, config, as_json))
 
 
 @app.command()
@@ -78,7 +79,7 @@ def watch(
 ) -> None:
     """The same table, kept up to date until Ctrl-C."""
     _ = debug
-    asyncio.run(_watch(profile, config, every, times))
+    run(_watch(profile, config, every, times))
 
 
 @app.command("open")
@@ -93,7 +94,7 @@ def open_breaker(
 ) -> None:
     """Force it open: nothing is called until `clear`."""
     _ = debug
-    asyncio.run(_force(subject, "forced_open", actor, reason, (profile, config, as_json)))
+    run(_force(subject, "forced_open", actor, reason, (profile, config, as_json)))
 
 
 @app.command()
@@ -108,7 +109,7 @@ def close(
 ) -> None:
     """Force it closed: everything is called, whatever happens, until `clear`."""
     _ = debug
-    asyncio.run(_force(subject, "forced_closed", actor, reason, (profile, config, as_json)))
+    run(_force(subject, "forced_closed", actor, reason, (profile, config, as_json)))
 
 
 @app.command()
@@ -123,7 +124,7 @@ def disable(
 ) -> None:
     """Let everything through and count nothing, until `clear`."""
     _ = debug
-    asyncio.run(_force(subject, "disabled", actor, reason, (profile, config, as_json)))
+    run(_force(subject, "disabled", actor, reason, (profile, config, as_json)))
 
 
 @app.command()
@@ -138,7 +139,7 @@ def clear(
 ) -> None:
     """Give control back: closed, with a clean slate."""
     _ = debug
-    asyncio.run(_force(subject, "closed", actor, reason, (profile, config, as_json)))
+    run(_force(subject, "closed", actor, reason, (profile, config, as_json)))
 
 
 @app.command()
@@ -151,7 +152,7 @@ def history(
 ) -> None:
     """Its latest changes of state, with who and why."""
     _ = debug
-    asyncio.run(_history(subject, profile, config, as_json))
+    run(_history(subject, profile, config, as_json))
 
 
 @asynccontextmanager

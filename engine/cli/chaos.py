@@ -10,6 +10,7 @@ import typer
 
 from engine.cli import options
 from engine.cli.console import err, out, print_json, progress
+from engine.cli.loop import run
 
 if TYPE_CHECKING:
     from engine.chaos.report import Rehearsal
@@ -32,7 +33,7 @@ def chaos(
         return
     if plan is None:
         raise typer.BadParameter("name a plan, or ask for the known faults with --list", param_hint="--plan")
-    report = asyncio.run(_rehearse(plan, profile, config))
+    report = run(_rehearse(plan, profile, config))
     if as_json:
         print_json(report.to_json())
     else:

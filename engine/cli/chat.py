@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from configs.errors import SwitchgearError
 from engine.cli import options
 from engine.cli.console import err, print_degraded, print_error, progress, write
+from engine.cli.loop import run
 from engine.cli.stdin import Stdin
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def chat(
 ) -> None:
     """Talk until an empty line, /quit or end of input."""
     _ = debug
-    asyncio.run(_chat(profile, config, user))
+    run(_chat(profile, config, user))
 
 
 async def _chat(profile: str | None, config: options.ConfigFile, user: str) -> None:

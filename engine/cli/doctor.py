@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from engine.cli import options
 from engine.cli.console import markup, out, print_json, progress
+from engine.cli.loop import run
 
 if TYPE_CHECKING:
     from engine.health import Check
@@ -27,7 +27,7 @@ def doctor(
 ) -> None:
     """Use every part once, with a real inference by the local model. Exit code 1 if one fails."""
     _ = debug
-    checks, backends = asyncio.run(_doctor(profile, config))
+    checks, backends = run(_doctor(profile, config))
     if as_json:
         print_json({"checks": [asdict(c) for c in checks], "backends": [asdict(b) for b in backends]})
     else:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from configs.errors import ConfigError, SwitchgearError
-from engine.cli import agents, ask, bench, breakers, chaos, chat, doctor, evals, route
+from engine.cli import agents, ask, bench, breakers, chaos, chat, doctor, evals, queue, route
 from engine.cli.console import drop_stdout, err, print_error, print_version
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command("eval")(evals.evaluate)
 app.command("bench")(bench.bench)
 app.command("chaos")(chaos.chaos)
 app.add_typer(breakers.app, name="breakers")
+app.add_typer(queue.app, name="queue")
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from engine.cli import options
 from engine.cli.console import err, markup, out, plain, print_json, progress
+from engine.cli.loop import run
 
 if TYPE_CHECKING:
     from engine.app import Engine
@@ -139,13 +140,13 @@ def work(
 
 
 def _with_engine(profile: str | None, config: Path | None, use: Callable[[Engine], Awaitable[T]]) -> T:
-    async def run() -> T:
+    async def opened() -> T:
         from engine.app import Engine  # noqa: PLC0415 - keeps --help light
 
         async with Engine.open(profile, config_file=config) as engine:
             return await use(engine)
 
-    return asyncio.run(run())
+    return run(opened())
 
 
 async def _work(engine: Engine, drain: bool, counts: dict[str, int]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from engine.cli import options
 from engine.cli.console import out, print_json, progress
+from engine.cli.loop import run
 
 
 def route(
@@ -20,7 +20,7 @@ def route(
 ) -> None:
     """Show who would answer a question, with every factor of the ranking."""
     _ = debug
-    asyncio.run(_route(question, profile, config, as_json))
+    run(_route(question, profile, config, as_json))
 
 
 async def _route(question: str, profile: str | None, config: options.ConfigFile, as_json: bool) -> None:
