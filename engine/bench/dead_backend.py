@@ -41,24 +41,37 @@ OWN_FLOOR = "switchgear_floor"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """The numbers of the scenario, as the plan states them."""
+    """How much is asked of whom."""
 
-    requests: int = 200
-    concurrency: int = 20
-    warm_up: int = 60
-    rounds: int = 2
+    requests: int
+    concurrency: int
+    warm_up: int
+    rounds: int
     """Peers are measured in the first one only."""
-    slow_requests: int = 20
+    slow_requests: int
     """Of systems that take seconds for each: they keep asking the dead one, so more would show the same."""
-    model_s: float = 0.05
-    timeout_s: float = 1.0
-    replicas: int = 4
-    open_s: float = 2.0
-    back_s: float = 5.0
+    model_s: float
+    timeout_s: float
+    replicas: int
+    open_s: float
+    back_s: float
     """Traffic has to be back this long after the breaker may close."""
-    storm_s: float = 3.0
+    storm_s: float
 
 
+PLAN = Scenario(
+    requests=200,
+    concurrency=20,
+    warm_up=60,
+    rounds=2,
+    slow_requests=20,
+    model_s=0.05,
+    timeout_s=1.0,
+    replicas=4,
+    open_s=2.0,
+    back_s=5.0,
+    storm_s=3.0,
+)
 SLOW = tuple(peers.CHAINS)
 DEAD = {"error": Manner(status=500), "hang": Manner(hang=True)}
 
@@ -69,7 +82,7 @@ def _silent(step: str) -> None:
 
 def run(settings: Settings, on_step: Callable[[str], None] = _silent) -> Report:
     """All figures. Raises ``BenchFailed``."""
-    scenario = Scenario()
+    scenario = PLAN
     others = peers.installed()
     with quiet(), tempfile.TemporaryDirectory(prefix="sg-") as folder:
         figures = asyncio.run(measure(settings, scenario, Path(folder), others, on_step))
@@ -180,7 +193,7 @@ class Stage:
     async def storm(self) -> Figures:
         """Calls per request offered while everything fails: as configured, and with breakers that never open."""
         settings = self._ours()
-        stubborn = with_breaker(settings, consecutive_failures=10**9, rate_min_calls=10**9)
+        stubborn = with_breaker(self._ours(), consecutive_failures=10**9, rate_min_calls=10**9)
         figures: Figures = {}
         for name, chosen in (("storm", settings), ("storm_without_breaker", stubborn)):
             async with switchgear(chosen, (PRIMARY,)) as ask:
@@ -202,6 +215,7 @@ class Stage:
     async def _outage_of(self, ask: Ask, dead: Manner, requests: int) -> tuple[list[Shot], int]:
         """What became of ``requests`` after the primary died, and how often it was asked."""
         await self._upstream.answer(primary=self._well, fallback=self._well)
+        await ask()  # builds clients: 20 at once that wait for it would be a third of the times that a p95 knows
         await drive(ask, self._scenario.warm_up, self._scenario.concurrency)
         await self._upstream.answer(primary=dead)
         shots = await drive(ask, requests, self._scenario.concurrency)

@@ -48,12 +48,10 @@ class Load:
     places: int
     """Requests it works on at once."""
     each_s: float
-    line: int = 10**6
+    line: int
     """Requests that may wait for a place; it answers 503 to those beyond."""
-    offered: float = 10.0
-    """Times its capacity."""
-    for_s: float = 4.0
-    deadline_s: float = 2.0
+    for_s: float
+    deadline_s: float
     """Of each request."""
 
     @property
@@ -62,8 +60,14 @@ class Load:
         return self.places / self.each_s
 
 
-SHIELD = {"slows": Load(places=20, each_s=0.05), "refuses": Load(places=20, each_s=0.05, line=20)}
-ENGINE = {"slows": Load(places=4, each_s=0.4, for_s=6.0, deadline_s=5.0)}
+OFFERED = 10.0
+"""Times its capacity."""
+ENDLESS = 10**6
+SHIELD = {
+    "slows": Load(places=20, each_s=0.05, line=ENDLESS, for_s=4.0, deadline_s=2.0),
+    "refuses": Load(places=20, each_s=0.05, line=20, for_s=4.0, deadline_s=2.0),
+}
+ENGINE = {"slows": Load(places=4, each_s=0.4, line=ENDLESS, for_s=6.0, deadline_s=5.0)}
 
 
 async def run(settings: Settings) -> Report:
@@ -134,12 +138,12 @@ class _Provider:
 
 
 async def _offered(ask: Ask, load: Load) -> Figures:
-    """What becomes of ``load.offered`` times the capacity."""
+    """What becomes of ``OFFERED`` times the capacity."""
     await _at_rate(ask, load.capacity / 2, 1.0)  # healthy traffic first: the gate has to know the route
-    await _at_rate(ask, load.capacity * load.offered, load.for_s / 2)
+    await _at_rate(ask, load.capacity * OFFERED, load.for_s / 2)
     grown_mb = _peak_mb()
     began = time.perf_counter()
-    shots = await _at_rate(ask, load.capacity * load.offered, load.for_s)
+    shots = await _at_rate(ask, load.capacity * OFFERED, load.for_s)
     took_s = time.perf_counter() - began
     answered = [shot.latency_s for shot in shots if shot.model is not None]
     refused = [shot.latency_s for shot in shots if shot.model is None]

@@ -105,11 +105,12 @@ async def litellm(library: Any, targets: Targets) -> AsyncGenerator[Ask]:
 
 def installed() -> dict[str, Peer]:
     """The peers that can be measured here, by name. Imports them: not on an event loop."""
-    found: dict[str, Peer] = {}
-    for name, open_it in {**dict.fromkeys(LIBRARIES, breaker_library), **CHAINS}.items():
-        if find_spec(name) is not None:
-            found[name] = partial(open_it, import_module(name))
-    return found
+    known = {name: (name, breaker_library) for name in LIBRARIES} | CHAINS
+    return {
+        name: partial(open_it, import_module(module))
+        for name, (module, open_it) in known.items()
+        if find_spec(module) is not None
+    }
 
 
 def missing() -> tuple[str, ...]:
@@ -183,5 +184,5 @@ LIBRARIES: dict[str, Guarded] = {
     "purgatory": _purgatory,
 }
 """Module name of each breaker library, and how it guards a call."""
-CHAINS = {"langchain_openai": langchain, "litellm": litellm}
-"""Module name of what brings chains of its own."""
+CHAINS = {"langchain": ("langchain_openai", langchain), "litellm": ("litellm", litellm)}
+"""Module of what brings chains of its own, by its name in the figures."""
