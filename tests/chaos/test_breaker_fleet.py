@@ -107,7 +107,6 @@ class Drill:
             state, now_s = await self.look()
             if wanted(state):
                 return now_s
-            await asyncio.sleep(0.002)
 
     async def outage(self, kills: int) -> None:
         """The backend fails until the breaker has opened, and recovers while probers die."""
@@ -169,7 +168,6 @@ async def drill(url: str, folder: Path, processes: int, outages: int, calls: int
         number = 0
         while number < outages or sum(member.calls for member in scene.members) < calls:
             await scene.outage(kills=1 if number == 0 else chance.randrange(3))
-            await asyncio.sleep(chance.uniform(0.0, 0.5) if calls else 0.0)
             number += 1
         await scene.end()
     finally:

@@ -30,6 +30,9 @@ RULES = BreakerSettings(
     reprobe_s=1.0,
 )
 PROBE_S = 0.02
+"""How long a probe takes: long enough to die in it."""
+PAUSE_S = 0.005
+"""Between two questions of a caller that was refused."""
 SAID_EVERY = 500
 TASKS = 4
 
@@ -57,11 +60,11 @@ async def main(url: str, subject: str, health: mmap.mmap) -> None:
         while not over.done():
             permit = await member.store.acquire(subject, uuid.uuid4().hex)
             if not isinstance(permit, Permit):
-                await asyncio.sleep(0.005)
+                await asyncio.wait({over}, timeout=PAUSE_S)
                 continue
             if permit.probe:
                 say("probe")
-                await asyncio.sleep(PROBE_S)
+                await asyncio.wait({over}, timeout=PROBE_S)
             up = health[0] == ord("1")
             await member.store.report(permit, Report(outcome=Outcome.OK if up else Outcome.FAIL, reason="down"))
             calls += 1
