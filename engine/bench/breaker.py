@@ -14,8 +14,8 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import quote
 
 from configs.kernel import Deadline, Outcome
 from configs.settings import Settings
@@ -118,11 +119,34 @@ async def _shared(settings: Settings, figures: dict[str, float]) -> tuple[str, .
 
         round_trips = await _times_ms(ping, CALLS_SLOW)
         figures["closed.shared.redis_rtt.p50_ms"] = statistics.median(round_trips)
+        if find_spec("purgatory") is not None:
+            async with _purgatory_on_redis(client.connection_pool.connection_kwargs) as on_redis:
+                figures["peer.purgatory_redis.p50_ms"] = statistics.median(await _times_ms(on_redis, CALLS_SLOW))
         return ()
     finally:
         await breakers.aclose()
         await state.aclose()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _purgatory_on_redis(reached: Mapping[str, str]) -> AsyncGenerator[Call]:
+    """A guarded await of the one peer that can share a breaker, on the Redis behind this connection."""
+    library = await asyncio.to_thread(import_module, "purgatory")
+    where = reached["path"] if "path" in reached else f"{reached['host']}:{reached['port']}"
+    scheme = "unix" if "path" in reached else "redis"
+    unit_of_work = library.AsyncRedisUnitOfWork(f"{scheme}://:{quote(reached.get('password') or '')}@{where}")
+    factory = library.AsyncCircuitBreakerFactory(uow=unit_of_work)
+    await factory.initialize()
+
+    async def guarded() -> int:
+        async with await factory.get_breaker("bench"):
+            return await _bare()
+
+    try:
+        yield guarded
+    finally:
+        await unit_of_work.contexts.redis.aclose()
 
 
 async def _times_ms(call: Callable[[], Awaitable[object]], calls: int) -> list[float]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from engine.chaos.http1 import Received, send_whole
-from engine.chaos.play import Play
+from engine.chaos.play import OK, Play
 from engine.chaos.provider import ScriptedProvider
 from engine.errors import BenchFailed
 
@@ -31,7 +31,7 @@ class Manner:
 
     delay_s: float = 0.0
     """Before the status line."""
-    status: int = 200
+    status: int = OK
     hang: bool = False
     """Takes the request and never answers."""
     places: int = 0
