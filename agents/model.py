@@ -121,7 +121,9 @@ class OpenAIChat:
         first_token_s = own.first_token_s if own is not None and own.first_token_s else shield.first_token_s
         with self._building:
             if self._client is None:
-                read_s = max(first_token_s, shield.idle_s)
+                # Later than the shield by a clear margin: when both cut a call in the same instant, the one's
+                # cancellation interrupts the other's closing, and httpcore never closes that connection.
+                read_s = max(first_token_s, shield.idle_s) + shield.connect_s
                 self._client = OpenAIClient(self._ref.model, self._endpoint, self._settings, read_s)
             return self._client
 

@@ -88,6 +88,10 @@ async def unless_left(sending: Coroutine[object, object, bool], request: Receive
             request.disconnected.set()
             return False
         reusable = await playing
+    except ConnectionError:
+        request.disconnected.set()  # writing noticed it before reading did
+        return False
+    else:
         request.answered.set()
         return reusable
     finally:
