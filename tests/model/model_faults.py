@@ -78,6 +78,13 @@ class DeadLeasesCount(Core):
         return record if after == leased else after
 
 
+class LeavingIsForgotten(Core):
+    """Who leaves while asking frees its place, but its old request takes it again for nobody."""
+
+    def release(self, record: Record, limits: BreakerSettings, call_id: str) -> Record:
+        return replace(super().release(record, limits, call_id), seen=record.seen)
+
+
 class OneProbeTooMany(Core):
     """Every caller that comes while a probe runs probes too (pybreaker, purgatory: all of a hundred)."""
 
@@ -143,6 +150,7 @@ FAULTS = (
     Fault(name="skew", breaks="B2", core=OneClockIsFast),
     Fault(name="slow", breaks="B1b", paused=True),
     Fault(name="slow+late_lease", breaks="B10", core=DeadLeasesCount, paused=True, one_probe_rule=False),
+    Fault(name="leaving_forgotten", breaks="B8", core=LeavingIsForgotten),
     Fault(name="two_probes", breaks="B1", core=OneProbeTooMany),
     Fault(name="same_generation", breaks="B3", core=GenerationsRepeat),
     Fault(name="slow_closes", breaks="B9", core=SlowProbesClose),

@@ -42,6 +42,10 @@ class Recording(Core):
         self._note(record, Asked(subject=SUBJECT, seen=None, reports=(ended,)))
         return super().report(record, limits, permit, result)
 
+    def release(self, record: Record, limits: BreakerSettings, call_id: str) -> Record:
+        self._note(record, Asked(subject=SUBJECT, seen=None, released=(call_id,)))
+        return super().release(record, limits, call_id)
+
     def _note(self, record: Record, asked: Asked) -> None:
         if record == replace(record, window=(), last_errors=(), seen=record.seen._replace(old=frozenset())):
             self.taken[record, asked] = None
@@ -54,7 +58,10 @@ def compare(client: Redis, limits: BreakerSettings, taken: list[Taken], text: st
     for begun in range(0, len(taken), PER_MESSAGE):
         pipe, expected = client.pipeline(transaction=False), list[Sent]()
         for record, asked in taken[begun : begun + PER_MESSAGE]:
-            after, _, said = pure_step(record, limits, asked, NOW)
+            before = record
+            for call_id in asked.released:
+                before = Core().release(before, limits, call_id)
+            after, _, said = pure_step(before, limits, asked, NOW)
             pipe.delete(*keys)
             pipe.hset(keys[0], mapping=_kept(record))
             if record.state not in FORCED:

@@ -18,7 +18,7 @@ from configs.kernel import Outcome
 from configs.resilience import BreakerSettings
 from engine.contract import BreakerState, Permit, Refusal, Report
 from engine.resilience import breaker
-from engine.resilience.record import Record, fresh
+from engine.resilience.record import Record, Seen, fresh
 from tests.model.model_records import (
     CLOSED,
     FORCED,
@@ -66,6 +66,13 @@ class Core:
     def report(self, record: Record, limits: BreakerSettings, permit: Permit, result: Report) -> Record:
         return breaker.report(record, limits, permit, result, NOW, 0.5)[0]
 
+    def release(self, record: Record, limits: BreakerSettings, call_id: str) -> Record:
+        """What ``breaker.lua`` does for a caller that left while asking; a store in process answers at once."""
+        if record.state is not HALF_OPEN or call_id in record.seen.young | record.seen.old:
+            return record
+        leases = tuple(lease for lease in record.leases if lease.call_id != call_id)
+        return replace(record, leases=leases, seen=Seen(record.seen.young | {call_id}, record.seen.old))
+
 
 class Phase(IntEnum):
     """Where a caller is."""
@@ -76,7 +83,9 @@ class Phase(IntEnum):
     RUNNING = 2
     REPORTED = 3
     """Its report was carried out, it does not know that."""
-    READ = 4
+    LEFT = 4
+    """It left while asking and has said so; its request may still be on its way."""
+    READ = 5
     """Only where steps are not atomic: it has read and will write."""
 
 
@@ -87,7 +96,7 @@ class Slot(NamedTuple):
     probe: bool = False
     """It runs with a probe's permit of the current generation."""
     current: bool = False
-    """Its permit is of the current generation."""
+    """Its permit is of the current generation, or it left during a HALF_OPEN period that still lasts."""
     age: int = 0
     """Ticks since its first request; of a caller that asks or probes."""
     lease: int = 0
@@ -154,8 +163,10 @@ class Steps:
             return
         if slot.phase is Phase.ASKING:
             yield from self._asks(shared, number, slot)
+            yield self._leaves(shared, number)
         else:
-            yield from self._ends(shared, number, slot)
+            if slot.phase is not Phase.LEFT:
+                yield from self._ends(shared, number, slot)
             self.doing = f"an old request of caller {number} arrives"
             yield self._asks_again_unheard(shared, number, slot)
         self.doing = f"caller {number} crashes"
@@ -204,9 +215,24 @@ class Steps:
         asking = Slot(Phase.ASKING, age=slot.age, lease=lease)
         yield Move(f"{heard.label}, reply lost", self._next(after, tally), asking, moved)
 
+    def _leaves(self, shared: Shared, number: int) -> Move:
+        """It is cancelled before it knows its answer, and says so."""
+        self.doing = f"caller {number} leaves"
+        record, call_id = shared.record, call_of(number)
+        after = self.core.release(record, self.limits, call_id)
+        untouched = replace(after, leases=record.leases, seen=record.seen) == record
+        require(untouched, "B7", "a caller that left counted")
+        held = any(lease.call_id == call_id for lease in after.leases)
+        require(not held, "B8", "a caller that left keeps its permit")
+        return Move(
+            "leaves", self._next(after, shared.tally), Slot(Phase.LEFT, current=record.state is HALF_OPEN), False
+        )
+
     def _asks_again_unheard(self, shared: Shared, number: int, slot: Slot) -> Move:
         """A copy of its request, long given up, is carried out only now."""
         after, tally, answer, moved = self._ask(shared, number)
+        left = slot.phase is Phase.LEFT and slot.current
+        require(not (left and isinstance(answer, Permit)), "B8", "a caller that left gets a place for nobody")
         slot = outdated(slot) if moved else slot
         slot = slot._replace(lease=self._lease_after(slot, answer, moved))
         return Move("its old request arrives", self._next(after, tally), slot, moved)

@@ -27,7 +27,7 @@ ORDERS = (*FORCED, CLOSED)
 SMALL = {
     "three callers": Bounds(slots=3, probes=1, successes=1, deadline=1, ends=PLAIN),
     "two probes, every end, orders": Bounds(
-        slots=2, probes=2, successes=2, deadline=2, ends=tuple(ENDS), orders=ORDERS
+        slots=2, probes=2, successes=2, deadline=1, ends=tuple(ENDS), orders=ORDERS
     ),
 }
 LARGE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from redis import Redis
@@ -24,6 +25,7 @@ def client(redis_state_url: str) -> Iterator[Redis]:
         yield client
 
 
+@cache
 def steps_of(bounds: Bounds) -> list[Taken]:
     """Every different step that a complete search takes; late probes are among them."""
     core = Recording()
