@@ -89,10 +89,8 @@ def _of_one(exc: BaseException) -> Failure | None:
 
 
 def _of_rpc(exc: BaseException) -> Failure:
-    code, message = getattr(exc, "code", None), getattr(exc, "message", "")
-    if not isinstance(code, int):
-        return Failure(kind=K.MALFORMED, detail="its answer is not JSON-RPC")
-    if code == -32600 and isinstance(message, str):
+    code, message = int(getattr(exc, "code", 0)), str(exc)
+    if code == -32600:
         for start, kind, said, name in SDK_WORDS:
             if message.startswith(start):
                 return Failure(kind=kind, detail=said, code=name or str(code))

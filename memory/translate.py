@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-from configs.foreign import causes, class_names, why_unconnected
+from configs.foreign import class_names, why_unconnected
 from configs.http_failure import failure_of_answer, failure_of_transport
 from configs.kernel import Failure, FailureKind
 
@@ -170,7 +170,7 @@ def neo4j_failure(exc: BaseException) -> Failure | None:
     if "ResultFailedError" in names and exc.__cause__ is not None:
         return neo4j_failure(exc.__cause__)
     code = getattr(exc, "code", None)
-    if isinstance(code, str) and "Neo4jError" in names:
+    if isinstance(code, str):
         if code in NEO4J_CODES:
             return _failure(NEO4J_CODES[code], code)
         reading = next((reading for prefix, reading in NEO4J_PREFIXES if code.startswith(prefix)), None)
@@ -220,13 +220,13 @@ def _qdrant_answer(exc: BaseException) -> Failure:
 
 
 def _redis_word(exc: BaseException) -> str | None:
-    word = getattr(exc, "status_code", None) or (str(exc).split(" ", 1)[0] if exc.args else "")
+    word = getattr(exc, "status_code", None) or str(exc).partition(" ")[0]
     return word if word in REDIS_CODES else None
 
 
 def _broken(exc: BaseException) -> Failure:
     why = why_unconnected(exc)
-    if why or any(isinstance(cause, ConnectionRefusedError) for cause in causes(exc)):
+    if why:
         return Failure(kind=K.CONNECT, detail="no connection" + why)
     return Failure(kind=K.RESET, detail="the connection broke")
 

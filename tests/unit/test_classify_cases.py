@@ -14,6 +14,7 @@ import pytest
 import yaml
 from mcp_types import CallToolResult
 from pydantic import ValidationError
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 import mcp_tools.translate
 import memory.translate
@@ -121,6 +122,7 @@ def test_a_stores_exception_is_read_as_the_table_says(library: str, case: foreig
     """Redis, Neo4j and Qdrant, as their clients raise (faults 57 to 66)."""
     failure = memory.translate.failure_of(STORES[library](case))
     assert differences(case, failure, "parks store") == {}
+    assert failure is None or not failure.produced_text
 
 
 @pytest.mark.req("brk.classify")
@@ -160,3 +162,40 @@ def test_an_answer_that_breaks_the_protocol_is_the_tools_failure() -> None:
         CallToolResult.model_validate({"content": "secret-words"})
     failure = mcp_tools.translate.failure_of(caught.value)
     assert failure == Failure(kind=FailureKind.MALFORMED, detail="its answer breaks the protocol")
+
+
+def test_a_silent_socket_of_a_store_is_a_timeout() -> None:
+    """asyncio's own exception, where no client wraps it (fault 59)."""
+    assert memory.translate.failure_of(TimeoutError()) == Failure(
+        kind=FailureKind.IDLE_TIMEOUT, detail="it fell silent"
+    )
+
+
+@pytest.mark.parametrize(("status", "kind"), [(None, FailureKind.MALFORMED), (503, FailureKind.STATUS)])
+def test_an_answer_of_qdrants_may_lack_status_or_headers(status: int | None, kind: FailureKind) -> None:
+    """Its client types both as optional."""
+    bare = UnexpectedResponse(status, "", b"", None)  # type: ignore[arg-type] - what a client without headers passes
+    failure = memory.translate.failure_of(bare)
+    assert failure is not None
+    assert (failure.kind, failure.status) == (kind, status)
+
+
+@pytest.mark.parametrize(
+    ("cause", "why"),
+    [
+        ("SSLCertVerificationError", ": the certificate is not trusted (expired)"),
+        ("SSLError", ": the TLS handshake failed"),
+        ("gaierror", ": the host name cannot be resolved"),
+        ("ConnectionRefusedError", ": refused"),
+    ],
+)
+def test_a_missing_connection_says_why_and_a_broken_one_does_not(cause: str, why: str) -> None:
+    """Faults 19 to 21, for a provider and for a store."""
+    missing = foreign.openai_transport({"raises": "ConnectError", "because": cause})
+    assert to_failure(missing, produced=False, secret=None).detail == f"no connection{why}"
+    broken = foreign.openai_transport({"raises": "ReadError", "because": cause})
+    assert to_failure(broken, produced=False, secret=None).detail == "the connection broke"
+    store = memory.translate.failure_of(foreign.neo4j_error({"raises": "ServiceUnavailable", "because": cause}))
+    assert store == Failure(kind=FailureKind.CONNECT, detail=f"no connection{why}")
+    commit = memory.translate.failure_of(foreign.neo4j_error({"raises": "IncompleteCommit", "because": cause}))
+    assert commit == Failure(kind=FailureKind.RESET, detail="the connection broke during a commit")
