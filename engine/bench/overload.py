@@ -50,6 +50,8 @@ class Load:
     each_s: float
     line: int
     """Requests that may wait for a place; it answers 503 to those beyond."""
+    warm_s: float
+    """Half its capacity first: the gate has to know the route."""
     for_s: float
     deadline_s: float
     """Of each request."""
@@ -64,10 +66,10 @@ OFFERED = 10.0
 """Times its capacity."""
 ENDLESS = 10**6
 SHIELD = {
-    "slows": Load(places=20, each_s=0.05, line=ENDLESS, for_s=4.0, deadline_s=2.0),
-    "refuses": Load(places=20, each_s=0.05, line=20, for_s=4.0, deadline_s=2.0),
+    "slows": Load(places=20, each_s=0.05, line=ENDLESS, warm_s=1.0, for_s=4.0, deadline_s=2.0),
+    "refuses": Load(places=20, each_s=0.05, line=20, warm_s=1.0, for_s=4.0, deadline_s=2.0),
 }
-ENGINE = {"slows": Load(places=4, each_s=0.4, line=ENDLESS, for_s=6.0, deadline_s=5.0)}
+ENGINE = {"slows": Load(places=4, each_s=0.4, line=ENDLESS, warm_s=1.0, for_s=6.0, deadline_s=5.0)}
 
 
 async def run(settings: Settings) -> Report:
@@ -139,7 +141,7 @@ class _Provider:
 
 async def _offered(ask: Ask, load: Load) -> Figures:
     """What becomes of ``OFFERED`` times the capacity."""
-    await _at_rate(ask, load.capacity / 2, 1.0)  # healthy traffic first: the gate has to know the route
+    await _at_rate(ask, load.capacity / 2, load.warm_s)
     await _at_rate(ask, load.capacity * OFFERED, load.for_s / 2)
     grown_mb = _peak_mb()
     began = time.perf_counter()
