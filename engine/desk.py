@@ -118,7 +118,7 @@ class TicketDesk:
         ticket = await self.get(ticket_id)
         try:
             async with patience:
-                while not ticket.status.final:
+                while not (ticket.status.final or patience.expired()):
                     await asyncio.sleep(self._settings.queue.poll_s)
                     ticket = await self.get(ticket_id)
         except TimeoutError:

@@ -44,6 +44,14 @@ def pause_s(settings: QueueSettings, attempts: int) -> float:
     return min(settings.retry_s * 2 ** min(attempts - 1, DOUBLINGS_MAX), settings.retry_s_max)
 
 
+def _cancelled() -> bool:
+    """Whether this task has been told to end, also when a library has lost that: one that is cancelled as its
+    reply arrives may return the reply instead (``asyncio.wait_for`` in Python 3.11), and a loop would never end.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class QueueWorker:
     """Runs ``queue.concurrency`` requests at once, and one webhook, until ``run`` is cancelled."""
 
@@ -75,7 +83,7 @@ class QueueWorker:
             group.create_task(self._for_ever(self._one_hook))
 
     async def _for_ever(self, step: Callable[[], Awaitable[bool]]) -> None:
-        while True:
+        while not _cancelled():
             self._wake.clear()
             try:
                 busy = await step()
@@ -83,6 +91,7 @@ class QueueWorker:
                 busy = False  # leases and records are in the store: when it is back, so is everything else
             if not busy:
                 await self._idle()
+        raise asyncio.CancelledError
 
     async def _idle(self) -> None:
         try:
@@ -95,6 +104,9 @@ class QueueWorker:
         delivery = await self._store.take()
         if delivery is None:
             return False
+        if _cancelled():
+            await self._store.put_back(delivery, delay_s=0.0)
+            raise asyncio.CancelledError
         self._tell(delivery.ticket.id, "taken")
         try:
             request = decode(delivery.body)
@@ -122,7 +134,7 @@ class QueueWorker:
 
     async def _keep(self, delivery: Delivery) -> None:
         """Renew the lease for as long as it is ours; returns when it is not."""
-        while True:
+        while not _cancelled():
             await asyncio.sleep(self._settings.lease_s / BEATS_PER_LEASE)
             try:
                 if not await self._store.renew(delivery):

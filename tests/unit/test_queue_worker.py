@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -367,6 +367,44 @@ async def test_a_webhook_that_is_taken_is_posted_once():
         await wait_for(lambda: "hook_delivered" in on.said("a"))
         await pause(3 * RULES.lease_s)
     assert [(hook.ticket.id, hook.ticket.status) for hook in on.posted] == [("a", TicketStatus.DONE)]
+
+
+@pytest.mark.req("run.queue")
+@on_virtual_time
+async def test_a_cancellation_that_a_client_library_loses_still_stops_the_worker():
+    """Fault 78: whatever the call to the store returned in its place, a request or nothing, the worker ends."""
+    on = stage()
+    take, renew = on.store.take, on.store.renew
+
+    async def lossy_take() -> Delivery | None:
+        with suppress(asyncio.CancelledError):
+            await pause(1.0)
+        return await take()
+
+    async def lossy_renew(delivery: Delivery) -> bool:
+        with suppress(asyncio.CancelledError):
+            await pause(RULES.lease_s)
+        return await renew(delivery)
+
+    on.store.take = lossy_take  # pyright: ignore[reportAttributeAccessIssue] - as asyncio.wait_for did in Python 3.11
+    on.store.renew = lossy_renew  # pyright: ignore[reportAttributeAccessIssue] - same
+    async with working(on, well):
+        await pause(0.5)
+        await on.put("a")
+    ticket = await on.store.get("a")
+    assert ticket is not None
+    assert (ticket.status, on.ran) == (TicketStatus.WAITING, [])
+    on.store.take = take  # pyright: ignore[reportAttributeAccessIssue] - same
+
+    async def hang(request: QueuedRequest) -> Answer:
+        await asyncio.Event().wait()
+        return ANSWER
+
+    async with working(on, hang):
+        await pause(RULES.lease_s / 2)
+    ticket = await on.store.get("a")
+    assert ticket is not None
+    assert ticket.status is TicketStatus.WAITING
 
 
 @pytest.mark.req("run.queue")
