@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.contract import BreakerMoved, BreakerState, BreakerView
 
 app = typer.Typer(help="Circuit breakers of agents, models and credentials: look, watch, open, close, clear.")
+EVERY_S = 1.0
 COLOURS = {
     "closed": "green",
     "open": "bold red",
@@ -73,7 +74,7 @@ def list_breakers(
 def watch(
     profile: options.Profile = None,
     config: options.ConfigFile = None,
-    every: Annotated[float, typer.Option("--every", min=0.1, max=60.0, help="Seconds between looks.")] = 1.0,
+    every: Annotated[float, typer.Option("--every", min=0.1, max=60.0, help="Seconds between looks.")] = EVERY_S,
     times: Annotated[int, typer.Option("--times", min=0, help="Stop after so many looks; 0: never.")] = 0,
     debug: options.Debug = False,
 ) -> None:

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from engine.queue.worker import Worked
     from engine.ticket import Ticket
 
+SHOWN = 50
+"""Tickets in a list unless more are asked for."""
 app = typer.Typer(
     help="Requests that wait for better times: list, show, wait, cancel, work.", no_args_is_help=True
 )
 TicketId = Annotated[str, typer.Argument(help="The ticket's id.")]
 T = TypeVar("T")
+ID_CHARS = 32
 ALL = 1_000
 """As many tickets as one look takes in."""
 WORDS = {
@@ -52,7 +55,7 @@ COLOURS = {
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=ALL, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=ALL, help="At most so many.")] = SHOWN,
     profile: options.Profile = None,
     config: options.ConfigFile = None,
     as_json: options.Json = False,
@@ -208,7 +211,8 @@ def _ticket_json(ticket: Ticket) -> object:
 
 def _table(rows: Sequence[Ticket], now_s: float) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("ticket", "status", "priority", "age", "attempts", "next try", "webhook", "why"):
+    table.add_column("ticket", no_wrap=True, min_width=ID_CHARS)
+    for name in ("status", "priority", "age", "attempts", "next try", "webhook", "why"):
         table.add_column(name, justify="right" if name in ("age", "attempts", "next try") else "left")
     for ticket in rows:
         later = ticket.not_before_s
