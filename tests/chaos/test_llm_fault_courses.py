@@ -1,4 +1,4 @@
-"""Rows of the fault catalogue that are no single answer but a course of events: 14 to 16, 19 to 21, 40 to 42."""
+"""Rows of the fault catalogue that are no single answer but a course of events: 4-6, 14-16, 19-21, 40-42."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.errors import AllRoutesUnavailable
 from engine.resilience.local import LocalBreakerStore
 from tests.support.clock import FakeClock
 from tests.support.engines import closed_port
-from tests.support.fault_lab import BAD, GOOD, Lab, fault_lab, one_encoder
+from tests.support.fault_lab import BAD, GOOD, PRICE, Lab, fault_lab, one_encoder
 from tests.support.throwaway_tls import self_signed
 
 __all__ = ["one_encoder"]
@@ -62,6 +62,37 @@ async def test_429_from_every_route_is_one_error_with_the_smallest_wait(
         assert 15.0 <= (one.error.retry_after_s or 0.0) <= 30.0
     assert [a.called for a in (*told.attempts, *again.attempts)] == [True, True, False, False]
     assert provider.calls == {BAD: 1, GOOD: 1}
+
+
+@pytest.mark.req("brk.everywhere")
+@pytest.mark.parametrize("fault", ["401", "403", "402", "quota"])
+async def test_a_bad_key_parks_the_key_and_none_of_its_models_is_asked_again(
+    provider: ScriptedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Rows 4 to 6: one call finds out; the key's other model is passed without one, and no model is to blame."""
+    monkeypatch.setenv("SPOILT_API_KEY", "sk-spoilt")
+    provider.script(fault_named(fault).play())
+    provider.script(reply="all well", model=GOOD)
+    sections: dict[str, Any] = {
+        "providers": {f"p-{BAD}": {"api_key_env": "SPOILT_API_KEY"}},
+        "models": {BAD: PRICE, GOOD: PRICE, "sister": {**PRICE, "provider": f"p-{BAD}", "model": "sister"}},
+    }
+    async with fault_lab(tmp_path, provider, **sections) as lab:
+        told, again = [await lab.ask(BAD, "sister", GOOD) for _ in range(2)]
+        key = f"credential:p-{BAD}#SPOILT_API_KEY"
+        models = tuple(f"model:p-{BAD}/{name}#SPOILT_API_KEY" for name in (BAD, "sister"))
+        views = await lab.engine.breakers((key, *models))
+        await lab.assert_clean()
+    assert (told.ended, again.ended, provider.calls[BAD], provider.calls["sister"]) == (GOOD, GOOD, 1, 0)
+    assert [a.called for a in (*told.attempts, *again.attempts)] == [True, False, True, False, False, True]
+    assert told.first.outcome is (Outcome.AUTH if fault in {"401", "403"} else Outcome.QUOTA)
+    assert told.first.cost.micros == 0
+    assert [views[name].state for name in (key, *models)] == [
+        BreakerState.PARKED,
+        BreakerState.CLOSED,
+        BreakerState.CLOSED,
+    ]
+    assert {views[name].consecutive_failures for name in models} == {0}
 
 
 @pytest.mark.parametrize(("fault", "counted"), [("500", 1), ("reset", 1), ("409", 0)])
