@@ -5,6 +5,7 @@ Where the two agree on each of them, what the search proves of the one holds for
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from typing import Any, cast
@@ -63,7 +64,7 @@ def compare(client: Redis, limits: BreakerSettings, taken: list[Taken], text: st
                 before = Core().release(before, limits, call_id)
             after, _, said = pure_step(before, limits, asked, NOW)
             pipe.delete(*keys)
-            pipe.hset(keys[0], mapping=_kept(record))
+            pipe.hset(keys[0], items=list(itertools.chain.from_iterable(_kept(record).items())))
             if record.state not in FORCED:
                 pipe.expire(keys[0], LIFETIME_S)
             if record.seen.young:
@@ -71,7 +72,8 @@ def compare(client: Redis, limits: BreakerSettings, taken: list[Taken], text: st
             pipe.evalsha(sha, len(keys), *keys, rules, request_json(asked), repr(NOW))
             pipe.evalsha(dump, len(keys), *keys)
             expected.append(Sent(said, 0, after, f"{asked} from {record}"))
-        replies = [reply for reply in cast("list[Any]", pipe.execute()) if isinstance(reply, list)]
+        answers = pipe.execute()
+        replies = cast("list[list[Any]]", [answer for answer in answers if isinstance(answer, list)])
         for number, sent in enumerate(expected):
             check(sent, stands_of(SUBJECT, replies[2 * number]))
             check_whole(cast("Record", sent.record), limits, replies[2 * number + 1], sent.note)

@@ -37,7 +37,7 @@ LARGE = {
     "four callers, two probes": Bounds(slots=4, probes=2, successes=2, deadline=1, ends=PLAIN),
     "four callers, one probe, every end": Bounds(slots=4, probes=1, successes=1, deadline=2, ends=tuple(ENDS)),
 }
-STATES_MAX = 12_000_000
+STATES_MAX = 20_000_000
 
 
 def search(bounds: Bounds, core: Core, *, one_probe_rule: bool = True) -> Found:
