@@ -324,7 +324,7 @@ local function reconcile(record, seen)
   if record.generation > seen.generation or (record.generation == seen.generation and not alone) then return end
   local lost = record.generation < seen.base
   local hint = record.generation == seen.base and (seen.state == 'open' or seen.state == 'parked')
-  if lost or (hint and not BY_HAND[record.state]) then
+  if lost or hint then
     believe(record, seen)
   else
     local actor = record.actor

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from configs.kernel import Outcome
-from configs.settings import BreakerSettings, EmbeddedSettings, RedisSettings
+from configs.settings import BreakerSettings, EmbeddedSettings
 from engine.contract import BreakerState, BreakerView, Permit, Refusal, Report
 from engine.resilience.alone import LocalPermit
 from engine.resilience.record import Effect
@@ -25,12 +25,13 @@ from memory.embedded.redis_server import redis_state
 from memory.errors import BackendUnavailable
 from tests.support.embedded import gone, pids
 from tests.support.redis_proxy import Gate, Proxy, proxy_to
-from tests.support.shared_breaker import Fleet, Replica, fleet_of
+from tests.support.shared_breaker import PATIENT, Fleet, Replica, fleet_of
 
 RULES = BreakerSettings(
     consecutive_failures=3, open_s=60.0, jitter=0.0, probe_deadline_s=30.0, lease_s=35.0, park_s_max=300.0
 )
-QUICK = RedisSettings(timeout_s=0.05)
+QUICK_S = 0.05
+"""Timeout while the gate is not open."""
 FAIL, OK = Report(outcome=Outcome.FAIL, reason="boom"), Report(outcome=Outcome.OK)
 OPENS_AFTER = BreakerSettings().consecutive_failures
 """Failures until the breaker before Redis itself opens (see ``replica``)."""
@@ -63,9 +64,14 @@ class Scene:
         await self.fleet.pass_time(RULES.view_s * 1.01)
         return (await member.store.view((self.subject,)))[self.subject]
 
+    def gate(self, gate: Gate) -> None:
+        """What the replica behind the gate finds from now on."""
+        self.proxy.set(gate)
+        self.cut.store._script._timeout_s = PATIENT.timeout_s if gate is Gate.OPEN else QUICK_S
+
     async def back(self) -> None:
         """Redis is there again, and the breaker before it has had its time."""
-        self.proxy.set(Gate.OPEN)
+        self.gate(Gate.OPEN)
         await self.fleet.pass_time(2.0)
 
     async def forget(self) -> None:
@@ -79,7 +85,7 @@ async def scene(redis_state_url: str) -> AsyncIterator[Scene]:
     async with proxy_to(redis_state_url) as proxy, fleet_of(redis_state_url, RULES, 1) as fleet:
         other = fleet.replicas[0]
         fleet.url = proxy.url
-        cut = fleet.join(QUICK)
+        cut = fleet.join()
         fleet.url = redis_state_url
         scene = Scene(f"model:p/{uuid.uuid4()}#k", fleet, proxy, cut, other)
         await scene.permit(other)
@@ -136,7 +142,7 @@ async def test_without_redis_the_same_rules_hold_in_this_process(scene: Scene, g
     await scene.fail(scene.other, 1)
     await scene.view(scene.cut)  # one of three has been counted
     await scene.fleet.pass_time(1.0)
-    scene.proxy.set(gate)
+    scene.gate(gate)
     view = await scene.fail(scene.cut, 2)
     assert (view.state, view.retry_after_s) == (BreakerState.OPEN, pytest.approx(60.0))
     assert scene.cut.store.degraded
@@ -153,7 +159,7 @@ async def test_without_redis_the_same_rules_hold_in_this_process(scene: Scene, g
 async def test_a_silent_redis_costs_a_request_one_attempt(scene: Scene) -> None:
     """X7: leave and two reports of one request reach out once; after five of them nobody tries any more."""
     await scene.fleet.pass_time(1.0)
-    scene.proxy.set(Gate.HANGING)
+    scene.gate(Gate.HANGING)
     guard = scene.cut.guards.of(STATE)
     for number in range(OPENS_AFTER + 3):
         with one_failure_per_request():
@@ -178,7 +184,7 @@ async def test_callers_that_wait_together_share_one_timeout(scene: Scene) -> Non
             return permit
 
     await scene.fleet.pass_time(1.0)
-    scene.proxy.set(Gate.HANGING)
+    scene.gate(Gate.HANGING)
     tried = scene.proxy.steps
     permits = await asyncio.gather(*[asyncio.create_task(request()) for _ in range(100)])
     assert scene.proxy.steps - tried == 1
@@ -190,12 +196,12 @@ async def test_what_the_background_loses_is_no_failure_of_the_request_that_woke_
     """A request whose success is sent by the background may still ask Redis itself."""
     with one_failure_per_request():
         await scene.cut.store.report(await scene.permit(scene.cut), OK)
-        scene.proxy.set(Gate.SHUT)
+        scene.gate(Gate.SHUT)
         sender = scene.cut.store._sender.task
         assert sender is not None
         await asyncio.wait((sender,))
         assert scene.cut.store.degraded
-        scene.proxy.set(Gate.OPEN)
+        scene.gate(Gate.OPEN)
         assert not isinstance(await scene.permit(scene.cut), LocalPermit)
 
 
@@ -205,7 +211,7 @@ async def test_open_stays_open_while_redis_is_gone(scene: Scene) -> None:
     await scene.fail(scene.other)
     await scene.fleet.pass_time(20.0)
     assert (await scene.view(scene.cut)).state is BreakerState.OPEN
-    scene.proxy.set(Gate.SHUT)
+    scene.gate(Gate.SHUT)
     await scene.fleet.pass_time(39.0)
     assert isinstance(await scene.cut.store.acquire(scene.subject, "early"), Refusal)
     await scene.fleet.pass_time(1.0)
@@ -217,7 +223,7 @@ async def test_a_forced_state_holds_while_redis_is_gone(scene: Scene) -> None:
     """B16: what a person ordered before stays; an order now is refused, since it would hold here only."""
     await scene.other.store.force(scene.subject, BreakerState.FORCED_OPEN, actor="ada", reason="drill")
     await scene.view(scene.cut)
-    scene.proxy.set(Gate.SHUT)
+    scene.gate(Gate.SHUT)
     await scene.fleet.pass_time(10_000.0)
     refused = await scene.cut.store.acquire(scene.subject, "c")
     assert isinstance(refused, Refusal)
@@ -230,7 +236,7 @@ async def test_a_forced_state_holds_while_redis_is_gone(scene: Scene) -> None:
 async def test_an_opening_found_alone_is_handed_over(scene: Scene) -> None:
     """The shared breaker, CLOSED and unmoved since, opens for the rest of the time as soon as Redis is back."""
     before = (await scene.view(scene.cut)).generation
-    scene.proxy.set(Gate.SHUT)
+    scene.gate(Gate.SHUT)
     await scene.fleet.pass_time(1.0)
     await scene.fail(scene.cut)
     await scene.back()
@@ -249,7 +255,7 @@ async def test_an_opening_found_alone_is_handed_over(scene: Scene) -> None:
 @pytest.mark.req("brk.shared")
 async def test_an_opening_found_alone_never_undoes_what_others_did(scene: Scene) -> None:
     """Others opened, probed and closed, then somebody forced it: that stays; generations still only grow."""
-    scene.proxy.set(Gate.SHUT)
+    scene.gate(Gate.SHUT)
     await scene.fleet.pass_time(1.0)
     await scene.fail(scene.cut)
     alone = (await scene.view(scene.cut)).generation
@@ -266,7 +272,7 @@ async def test_an_opening_found_alone_never_undoes_what_others_did(scene: Scene)
 @pytest.mark.req("brk.shared")
 async def test_leave_given_alone_is_worth_nothing_afterwards(scene: Scene) -> None:
     """B4: a call that began without Redis and ends with it again changes no shared record."""
-    scene.proxy.set(Gate.SHUT)
+    scene.gate(Gate.SHUT)
     await scene.fleet.pass_time(1.0)
     permit = await scene.permit(scene.cut)
     assert isinstance(permit, LocalPermit)
@@ -281,7 +287,7 @@ async def test_leave_given_alone_is_worth_nothing_afterwards(scene: Scene) -> No
 async def test_a_call_that_outlives_the_outage_counts_where_it_began(scene: Scene) -> None:
     """Shared leave from before is good afterwards: nothing has moved meanwhile."""
     permit = await scene.permit(scene.cut)
-    scene.proxy.set(Gate.SHUT)
+    scene.gate(Gate.SHUT)
     await scene.fleet.pass_time(1.0)
     await scene.permit(scene.cut)
     await scene.back()
@@ -329,7 +335,7 @@ async def test_a_failover_with_lost_writes_is_put_right_by_whoever_knew_more(sce
 async def test_a_lost_reply_is_one_failure_not_two(scene: Scene) -> None:
     """X3, fault 61: the step was carried out, its reply was lost; nothing is sent a second time under a new id."""
     permit = await scene.permit(scene.cut)
-    scene.proxy.set(Gate.MUTE)
+    scene.gate(Gate.MUTE)
     assert (await scene.cut.store.report(permit, FAIL)).consecutive_failures == 1
     await scene.back()
     assert (await scene.view(scene.cut)).consecutive_failures == 1
@@ -343,7 +349,7 @@ async def test_whoever_leaves_while_asking_holds_no_place(scene: Scene, leaves: 
     await scene.fail(scene.other)
     await scene.view(scene.cut)
     await scene.fleet.pass_time(60.0)
-    scene.proxy.set(Gate.SLOW)
+    scene.gate(Gate.SLOW)
     asking = asyncio.ensure_future(scene.cut.store.acquire(scene.subject, "gone"))
     await scene.proxy.arrived(1)
     if leaves == "cancelled":
@@ -353,7 +359,7 @@ async def test_whoever_leaves_while_asking_holds_no_place(scene: Scene, leaves: 
     else:
         assert isinstance(await asking, LocalPermit)
     assert isinstance(await scene.other.store.acquire(scene.subject, "early"), Refusal)
-    scene.proxy.set(Gate.OPEN)
+    scene.gate(Gate.OPEN)
     await scene.view(scene.cut)
     await scene.cut.store.flush()
     await scene.fleet.pass_time(RULES.view_s * 1.01)
@@ -411,7 +417,7 @@ async def test_people_are_shown_what_this_replica_knows(scene: Scene) -> None:
     """Subjects and history come from memory while Redis is gone."""
     await scene.fail(scene.cut)
     there = await scene.cut.store.history(scene.subject)
-    scene.proxy.set(Gate.SHUT)
+    scene.gate(Gate.SHUT)
     assert scene.subject in await scene.cut.store.subjects()
     assert await scene.cut.store.history(scene.subject) == there
     assert await scene.cut.store.history("nobody") == ()

@@ -1,7 +1,8 @@
 """One process of a fleet that shares breakers: calls a backend that is up or down, and says what it does.
 
 Run as ``python -m tests.support.breaker_member URL SUBJECT HEALTH_FILE``; lines on standard output:
-``calls N`` (made so far), ``probe`` (one begins; a good moment to die), ``moved GENERATION BEFORE AFTER``.
+``calls N`` (made so far), ``probe`` (one begins; a good moment to die), ``moved GENERATION BEFORE AFTER``, and
+``alone REASON`` should Redis not have answered.
 Ends when its standard input does.
 """
 
@@ -59,6 +60,8 @@ async def main(url: str, subject: str, health: mmap.mmap) -> None:
         nonlocal calls
         while not over.done():
             permit = await member.store.acquire(subject, uuid.uuid4().hex)
+            if member.store.degraded:
+                say(f"alone {member.store.degraded}")
             if not isinstance(permit, Permit):
                 await asyncio.wait({over}, timeout=PAUSE_S)
                 continue
@@ -75,7 +78,6 @@ async def main(url: str, subject: str, health: mmap.mmap) -> None:
     await asyncio.gather(*[work() for _ in range(TASKS)])
     await over
     say(f"calls {calls}")
-    say(f"degraded {member.store.degraded or 'no'}")
     await member.aclose()
 
 

@@ -18,6 +18,9 @@ from engine.resilience.shared import SharedBreakerStore
 from engine.resilience.shielded import StoreGuard
 from tests.support.clock import FakeClock
 
+PATIENT = RedisSettings(timeout_s=20.0)
+"""A busy machine is no dead Redis."""
+
 
 def clock_of_key(key: str) -> str:
     """Lua that reads the time from a key."""
@@ -48,7 +51,7 @@ def replica(
     redis: RedisSettings | None = None,
 ) -> Replica:
     """A replica that draws 0.5 wherever it draws."""
-    settings = RedisSettings() if redis is None else redis
+    settings = PATIENT if redis is None else redis
     client = connect(url, None, settings)
     guards = LocalBreakerStore(BreakerSettings(open_s=1.0, jitter=0.0), clock=clock, sample=lambda: 0.5)
     events: list[BreakerMoved] = []
@@ -66,6 +69,11 @@ class Fleet:
     clock: FakeClock = field(default_factory=FakeClock)
     tag: str = field(default_factory=lambda: uuid.uuid4().hex)
     replicas: list[Replica] = field(default_factory=list[Replica])
+    server: Redis = field(init=False)
+    """A client of nobody's, for the clock."""
+
+    def __post_init__(self) -> None:
+        self.server = connect(self.url, None, PATIENT)
 
     def join(self, redis: RedisSettings | None = None) -> Replica:
         """One more replica."""
@@ -85,9 +93,7 @@ class Fleet:
 
     async def show_time(self) -> None:
         """Write the server's time."""
-        client = connect(self.url, None, RedisSettings())
-        await client.set(self.clock_key, repr(self.clock()))
-        await client.aclose()
+        await self.server.set(self.clock_key, repr(self.clock()))
 
 
 @asynccontextmanager
@@ -102,3 +108,4 @@ async def fleet_of(url: str, rules: BreakerSettings, count: int) -> AsyncIterato
     finally:
         for member in fleet.replicas:
             await member.aclose()
+        await fleet.server.aclose()
