@@ -2,7 +2,8 @@
 
 Requests arrive at a fixed rate, whether or not earlier ones have ended. ``goodput_share`` is answers per second
 over what the provider could have answered in that time; ``rejection_p95_ms`` is from asking to the typed refusal,
-for those that were refused; ``waited_p95_ms`` is the latency of those that were answered.
+for those that were refused; ``refused_late_share`` is how many of those took over 50 ms, most of them in a line
+that moved too slowly for their deadline. ``waited_p95_ms`` is the latency of those that were answered.
 
 ``slows``: beyond its places the provider lets requests wait, as vLLM or llama.cpp do. ``refuses``: as many again
 may wait, and beyond those it answers 503. ``shield.*`` is breaker, gate and budget alone before a coroutine with
@@ -65,6 +66,8 @@ class Load:
 OFFERED = 10.0
 """Times its capacity."""
 ENDLESS = 10**6
+LATE_S = 0.05
+"""A refusal that takes longer has cost its caller time."""
 SHIELD = {
     "slows": Load(places=20, each_s=0.05, line=ENDLESS, warm_s=1.0, for_s=4.0, deadline_s=2.0),
     "refuses": Load(places=20, each_s=0.05, line=20, warm_s=1.0, for_s=4.0, deadline_s=2.0),
@@ -154,6 +157,7 @@ async def _offered(ask: Ask, load: Load) -> Figures:
         "offered_share": len(shots) / (load.for_s * load.capacity),
         "rejection_p50_ms": statistics.median(refused) * 1e3 if refused else 0.0,
         "rejection_p95_ms": _p95(refused) * 1e3,
+        "refused_late_share": sum(s > LATE_S for s in refused) / max(1, len(refused)),
         "waited_p95_ms": _p95(answered) * 1e3,
         "rss_growth_mb": _peak_mb() - grown_mb,
     }

@@ -19,6 +19,7 @@ FIGURES = {
     "offered_share",
     "rejection_p50_ms",
     "rejection_p95_ms",
+    "refused_late_share",
     "waited_p95_ms",
     "rss_growth_mb",
 }
