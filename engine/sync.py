@@ -17,6 +17,7 @@ from configs.errors import SwitchgearError
 from configs.settings import Settings
 from engine.app import AskOptions, Engine, Prompt
 from engine.errors import EngineClosed
+from engine.ticket import Ticket
 from engine.types import Answer, Decision
 
 T = TypeVar("T")
@@ -78,6 +79,14 @@ class SyncEngine:
     def route(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Decision:
         """``Engine.route``, waited for."""
         return self._loop.run(self.engine.route(prompt, **options))
+
+    def enqueue(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Ticket:
+        """``Engine.enqueue``, waited for."""
+        return self._loop.run(self.engine.enqueue(prompt, **options))
+
+    def wait(self, ticket_id: str, timeout_s: float | None = None) -> Ticket:
+        """The ticket once it has ended, or as it stands after ``timeout_s``. Raises ``UnknownTicket``."""
+        return self._loop.run(self.engine.desk.wait(ticket_id, timeout_s))
 
     def execute_batch(
         self, prompts: Sequence[Prompt], *, concurrency: int | None = None, **options: Unpack[AskOptions]

@@ -15,6 +15,7 @@ from configs.settings import Settings
 from engine.app import Engine
 from engine.errors import AllRoutesUnavailable, InvalidInput, QueueFull, RequestQueued, UnknownTicket
 from engine.events import ChainExhausted, Event
+from engine.sync import SyncEngine
 from engine.ticket import HookStatus, TicketStatus
 from memory.errors import BackendUnavailable
 from tests.support.engines import engine_settings
@@ -257,3 +258,51 @@ async def test_a_queue_that_is_not_there_hides_no_reason(tmp_path: Path):
                 await engine.enqueue("hello you")
     assert [reason.model for reason in caught.value.reasons] == ["m"]
     assert "could not be queued: redis.state" in caught.value.hint
+
+
+@pytest.mark.req("run.queue", "brk.overload")
+async def test_low_priority_waits_in_the_queue_while_the_engine_is_saturated(tmp_path: Path):
+    """One place, one waiting request: low is given a ticket, and its answer when there is room again."""
+    gate = asyncio.Event()
+    async with ScriptedProvider() as provider:
+        provider.script(Play(gate=gate, reply="room"), model="m")
+        settings = await engine_settings(
+            tmp_path,
+            {"m": provider.url},
+            **FAST,
+            limiter={"start": 1, "most": 1, "restart": 1, "queue_max": 1},
+        )
+        async with Engine.open(settings=settings) as engine:
+            running = asyncio.create_task(engine.execute("one?", agent="general"))
+            await provider.wait_requests(1)
+            waiting = asyncio.create_task(engine.execute("two?", agent="general"))
+            with pytest.raises(RequestQueued) as caught:
+                await engine.execute("three?", agent="general", priority="low")
+            gate.set()
+            assert [(await task).text for task in (running, waiting)] == ["room", "room"]
+            done = await engine.desk.wait(caught.value.ticket.id, GUARD_S)
+    assert (done.priority, done.status) == ("low", TicketStatus.DONE)
+
+
+@pytest.mark.req("run.queue", "serve.python")
+async def test_a_script_queues_and_waits_without_await(tmp_path: Path, provider: ScriptedProvider):
+    """The sync twin: a ticket, a look that runs out of patience, and the answer."""
+    gate = asyncio.Event()
+    provider.script(Play(gate=gate, reply="at last"))
+    settings = await settings_for(tmp_path, provider)
+    looked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def script() -> tuple[TicketStatus, str]:
+        with SyncEngine.open(settings=settings) as engine:
+            ticket = engine.enqueue("hello you", agent="general")
+            early = engine.wait(ticket.id, 0.05)
+            loop.call_soon_threadsafe(looked.set)
+            done = engine.wait(ticket.id, GUARD_S)
+            return early.status, done.answer.text if done.answer else ""
+
+    running = asyncio.create_task(asyncio.to_thread(script))
+    await looked.wait()
+    gate.set()
+    status, text = await running
+    assert (status.final, text) == (False, "at last")
