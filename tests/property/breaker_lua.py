@@ -7,6 +7,7 @@ the script's clock reads its third argument here.
 from __future__ import annotations
 
 import json
+import math
 import random
 import uuid
 from collections import Counter
@@ -211,6 +212,8 @@ class Twins:
         for _ in range(min(len(self.running), chance.choice((1, 1, 1, 2, 4)))):
             permit = self.running.pop(chance.randrange(len(self.running)))
             result = ODD if chance.random() < 0.02 else random_report(chance)
+            if chance.random() < 0.05:
+                result = replace(result, retry_after_s=chance.choice((math.inf, math.nan, -1.0, 1e-9)))
             reports.append(Ended(permit=permit, result=result, sample=chance.random()))
         self.ended = [*self.ended, *reports][-16:]
         generation = cast("Record", self.record).generation
