@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from configs.kernel import Outcome
 from configs.load import load_settings
 from configs.settings import Settings
+from engine.chaos.faults import FAULTS
 from engine.chaos.measure import Change, Moved, Seen, Shot, amplification, phases, recovered_s, verdicts
 from engine.chaos.plan import Expect, parse_plan
 from engine.chaos.rehearse import rehearse
 from engine.chaos.report import COLUMNS, report_of
 from engine.chaos.stage import staged
+from engine.cli.chaos_view import rehearsal_view
 from engine.cli.main import main
 from engine.contract import BreakerState
 from engine.types import Attempt
@@ -41,7 +44,7 @@ CONFIG: Mapping[str, Any] = {
     },
     "roles": {role: ["one", "two"] for role in ROLES},
     "cache": {"enabled": False},
-    "breaker": {"shared": False, "open_s": 0.2, "open_s_max": 0.4},
+    "breaker": {"shared": False, "open_s": 0.1, "open_s_max": 0.2},
     "shield": {"retries": 0},
 }
 PLAN: Mapping[str, Any] = {
@@ -87,6 +90,26 @@ async def test_a_rehearsal_fails_over_and_recovers_on_the_users_own_chain(tmp_pa
     assert report.wasted_calls["one"] == report.calls - 90 == sum(report.wasted_calls.values())
     assert all(len(drawn) == COLUMNS for _, drawn in report.picture)
     assert not (tmp_path / "redis.state").exists()
+
+
+@pytest.mark.usefixtures("one_encoder")
+async def test_a_store_can_be_broken_too_and_answers_keep_coming(tmp_path: Path) -> None:
+    """An embedded cache of the rehearsal's own, behind a proxy: it serves repeats, is lost, and nobody fails."""
+    text = plan_of(
+        load={**PLAN["load"], "requests": 45, "cache": "default"},
+        steps=[{"after_requests": 15, "store": "redis.cache", "network": {"down": True}}],
+        expect={"success_rate_min": 1.0, "opens_min": 1},
+    )
+    settings = await settings_of(tmp_path, cache={"enabled": True}, redis={"timeout_s": 2.0})
+    seen = await rehearse(parse_plan(text, "plan.yaml"), settings)
+    report = report_of(parse_plan(text, "plan.yaml"), "local", seen)
+    assert report.holds, report.verdicts
+    before, after = report.phases
+    assert any(shot.cached for shot in seen.shots)
+    assert not any(shot.cached for shot in seen.shots if shot.due_s > after.from_s + 0.1)
+    assert (before.label, after.label) == ("start", "store redis.cache: network: down")
+    assert {move.subject for move in report.moves} == {"store:redis.cache"}
+    assert 25 <= report.calls <= 45
 
 
 async def test_the_stage_has_the_users_names_and_none_of_the_users_keys(tmp_path: Path) -> None:
@@ -173,6 +196,28 @@ def test_the_command_lists_the_faults_and_refuses_a_bad_plan(
         one for one in json.loads(listed) if one["fault"] == "hang"
     ).items()
     assert json.loads("{" + refused)["error"]["code"] == "config_invalid"
+
+
+@pytest.mark.req("serve.cli")
+def test_people_see_a_picture_phases_changes_and_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every part of the report has its place on the screen; --list shows a line for every fault."""
+    report = report_of(parse_plan(plan_of(), "plan.yaml"), "local", SEEN)
+    picture = dict(report.picture)
+    with pytest.raises(SystemExit):
+        main(["chaos", "--list"])
+    listed = capsys.readouterr().out
+    screen = Console(width=160)
+    with screen.capture() as capture:
+        screen.print(rehearsal_view(report))
+    shown = capture.get()
+    assert picture["m"] == "·" * 27 + "O" * 33
+    assert picture["failed"].count("█") == 1
+    for part in ("small outage", "seed 7", "model one: 500", "closed → open", "5 in a row", "amplification 1.60"):
+        assert part in shown
+    assert [line.split()[1] for line in shown.splitlines() if line.startswith("✘")] == [
+        "success_rate_min",
+    ]
+    assert all(f"{fault.text}" in listed for fault in FAULTS.values() if len(fault.text) < 30)
 
 
 def attempt(model: str, outcome: Outcome, tries: int = 1) -> Attempt:
