@@ -29,6 +29,7 @@ from engine.queue.webhook import WebhookPost
 from engine.queue.worker import QueueWorker, Worked
 from engine.ticket import Ticket
 from engine.types import Answer, Request
+from memory.errors import BackendUnavailable
 
 Run = Callable[[Request], Awaitable[Answer]]
 log = logging.getLogger(__name__)
@@ -113,14 +114,22 @@ class TicketDesk:
         return await (await self._store.get()).latest(limit)
 
     async def wait(self, ticket_id: str, timeout_s: float | None) -> Ticket:
-        """The ticket once it is final, or as it stands after ``timeout_s``. Raises ``UnknownTicket``."""
+        """The ticket once it is final, or as it stands after ``timeout_s``. Raises ``UnknownTicket``.
+
+        Waits through an outage of the store that is shorter than ``queue.lease_s``.
+        """
         patience = asyncio.timeout(timeout_s)
         ticket = await self.get(ticket_id)
+        seen_s = time.monotonic()
         try:
             async with patience:
                 while not (ticket.status.final or patience.expired()):
                     await asyncio.sleep(self._settings.queue.poll_s)
-                    ticket = await self.get(ticket_id)
+                    try:
+                        ticket, seen_s = await self.get(ticket_id), time.monotonic()
+                    except BackendUnavailable:
+                        if time.monotonic() - seen_s > self._settings.queue.lease_s:
+                            raise
         except TimeoutError:
             if not patience.expired():
                 raise

@@ -5,7 +5,8 @@
 --   s:<prio>    stream  ready and running tickets       w:<prio> zset    waiting tickets by number of arrival
 --   later       zset    waiting for a time              due      zset    tickets that are not final, by expiry
 --   fin         zset    final tickets, by end           hooks    zset    webhooks to call, by when
---   i:<digest>  string  idempotency: id of the ticket   seq      string  number of the latest arrival
+--   i:<digest>  string  idempotency: id of the ticket   k:<key>  string  what a take was answered
+--   seq         string  number of the latest arrival
 --
 -- All workers are one consumer: what tells them apart is the token, the number of the delivery.
 
@@ -179,7 +180,7 @@ local function deliver(p, entry, id, reclaimed)
   redis.call('ZREM', waiting(p), id)
   redis.call('HSET', key, 'status', 'running')
   redis.call('HINCRBY', key, 'attempts', 1)
-  return {view(id), data}
+  return {view(id), data, id}
 end
 
 local function reclaim(p)
@@ -204,15 +205,22 @@ local function fresh(p)
   end
 end
 
-function ops.take()
+-- key names this take: when the reply was lost, the same key gets the same delivery (X3).
+function ops.take(key)
   sweep()
+  local id, token = string.match(redis.call('GET', P .. 'k:' .. key) or '', '^(.*) (%d+)$')
+  if id and current(id, token) then return {view(id), redis.call('GET', body(id))} end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, SWEEP)) do
     ready(id, redis.call('HGET', ticket(id), 'priority'))
   end
   for _, p in ipairs(RANKS) do
     if redis.call('EXISTS', stream(p)) == 1 then
       local delivery = reclaim(p) or fresh(p)
-      if delivery then return delivery end
+      if delivery then
+        local taken = delivery[3]
+        redis.call('SET', P .. 'k:' .. key, taken .. ' ' .. redis.call('HGET', ticket(taken), 'attempts'), 'PX', lease)
+        return delivery
+      end
     end
   end
   return false

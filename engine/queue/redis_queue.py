@@ -8,6 +8,7 @@ keeps the order and the leases; ``engine/queue/inmemory.py`` is the twin. Redis'
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
@@ -36,6 +37,7 @@ class RedisQueue:
     ) -> None:
         """``missed`` is called when Redis was not there, for whoever looks after it."""
         self._missed = missed
+        self._unanswered: list[str] = []
         self._script = client.register_script(SCRIPT)
         self._life = _ms(settings.expiry_s)
         self._head = (_ms(settings.lease_s), settings.deliveries_max, settings.length_max, _ms(settings.keep_s))
@@ -75,11 +77,16 @@ class RedisQueue:
         return None if found is None else _ticket(cast("Reply", found))
 
     async def take(self) -> Delivery | None:
-        """The next request."""
-        found = await self._call("take")
+        """The next request. After a lost reply the next call asks for that very delivery (X3)."""
+        key = self._unanswered.pop() if self._unanswered else uuid.uuid4().hex
+        try:
+            found = await self._call("take", key)
+        except BackendUnavailable:
+            self._unanswered.append(key)
+            raise
         if found is None:
             return None
-        row, body = cast("tuple[Reply, bytes]", found)
+        row, body = cast("tuple[Reply, bytes]", found)[:2]
         ticket = _ticket(row)
         return Delivery(ticket=ticket, token=ticket.attempts, body=body)
 

@@ -101,12 +101,9 @@ class QueueWorker:
             pass
 
     async def _one_request(self) -> bool:
-        delivery = await self._store.take()
+        delivery = await self._take()
         if delivery is None:
             return False
-        if _cancelled():
-            await self._store.put_back(delivery, delay_s=0.0)
-            raise asyncio.CancelledError
         self._tell(delivery.ticket.id, "taken")
         try:
             request = decode(delivery.body)
@@ -131,6 +128,24 @@ class QueueWorker:
             if not work.cancelled():
                 work.exception()  # of work that was no longer ours: nobody else will look at it
         return True
+
+    async def _take(self) -> Delivery | None:
+        """The next request; one that arrives while this worker is being stopped goes back at once."""
+        taking = asyncio.ensure_future(self._store.take())
+        try:
+            await asyncio.wait((taking,))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._untake(taking))
+            raise
+        return taking.result()
+
+    async def _untake(self, taking: asyncio.Future[Delivery | None]) -> None:
+        await asyncio.wait((taking,))
+        try:
+            if (delivery := taking.result()) is not None:
+                await self._store.put_back(delivery, delay_s=0.0)
+        except BackendUnavailable:
+            pass  # if it was taken, its lease ends by itself
 
     async def _keep(self, delivery: Delivery) -> None:
         """Renew the lease for as long as it is ours; returns when it is not."""
