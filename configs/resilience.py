@@ -53,6 +53,8 @@ class BreakerSettings(Section):
     """Changes of state that a shared breaker remembers, forced ones with who and why (B13, B16)."""
     kept_s: PositiveFloat = 86_400.0
     """How long a shared breaker that nobody uses is remembered, with its history; forced ones for ever."""
+    alone_s: PositiveFloat = 5.0
+    """A replica that has lost Redis goes on by itself for so long (±``jitter``) before it asks again."""
     unsent_max: PositiveInt = 500
     """Successes per shared breaker that may wait for the next message to Redis (every half ``view_s``); whoever
     comes after them sends them all and waits."""

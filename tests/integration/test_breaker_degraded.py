@@ -28,13 +28,13 @@ from tests.support.redis_proxy import Gate, Proxy, proxy_to
 from tests.support.shared_breaker import PATIENT, Fleet, Replica, fleet_of
 
 RULES = BreakerSettings(
-    consecutive_failures=3, open_s=60.0, jitter=0.0, probe_deadline_s=30.0, lease_s=35.0, park_s_max=300.0
+    consecutive_failures=3, open_s=60.0, jitter=0.0, probe_deadline_s=30.0, lease_s=35.0, alone_s=1.0
 )
 QUICK_S = 0.05
 """Timeout while the gate is not open."""
 FAIL, OK = Report(outcome=Outcome.FAIL, reason="boom"), Report(outcome=Outcome.OK)
-OPENS_AFTER = BreakerSettings().consecutive_failures
-"""Failures until the breaker before Redis itself opens (see ``replica``)."""
+OPENS_AFTER = RULES.consecutive_failures
+"""Failures until the breaker before Redis itself opens."""
 
 
 @dataclass(slots=True)
@@ -170,6 +170,10 @@ async def test_a_silent_redis_costs_a_request_one_attempt(scene: Scene) -> None:
             await scene.cut.store.view((scene.subject,))
         assert guard.view().consecutive_failures == min(number + 1, OPENS_AFTER)
     assert guard.view().state is BreakerState.OPEN
+    scene.gate(Gate.OPEN)
+    await scene.fleet.pass_time(RULES.alone_s)
+    assert not isinstance(await scene.permit(scene.cut), LocalPermit)
+    assert (guard.view().state, scene.cut.store.degraded) == (BreakerState.CLOSED, "")
 
 
 @pytest.mark.req("brk.shared")

@@ -13,7 +13,7 @@ from configs.settings import BreakerSettings, RedisSettings
 from engine.contract import BreakerMoved
 from engine.redis_client import connect
 from engine.resilience.local import LocalBreakerStore
-from engine.resilience.script import SERVER_CLOCK, BreakerScript
+from engine.resilience.script import SERVER_CLOCK, BreakerScript, state_breakers
 from engine.resilience.shared import SharedBreakerStore
 from engine.resilience.shielded import StoreGuard
 from tests.support.clock import FakeClock
@@ -53,7 +53,7 @@ def replica(
     """A replica that draws 0.5 wherever it draws."""
     settings = PATIENT if redis is None else redis
     client = connect(url, None, settings)
-    guards = LocalBreakerStore(BreakerSettings(open_s=1.0, jitter=0.0), clock=clock, sample=lambda: 0.5)
+    guards = state_breakers(rules, clock=clock, sample=lambda: 0.5)
     events: list[BreakerMoved] = []
     script = BreakerScript(client, rules, settings, StoreGuard(guards), clock=lua_clock)
     store = SharedBreakerStore(script, rules, clock=clock, sample=lambda: 0.5, listeners=(events.append,))
