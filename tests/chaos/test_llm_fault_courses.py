@@ -178,13 +178,13 @@ async def test_a_certificate_that_nobody_vouches_for_is_counted_and_never_accept
 async def test_a_third_of_failures_opens_by_rate_and_does_not_flap(
     provider: ScriptedProvider, tmp_path: Path, breaker_clock: FakeClock
 ) -> None:
-    """Row 40: ten minutes of 30 % 5xx, a call every three seconds; at most one OPEN per open time."""
+    """Row 40: ten minutes of 30 % 5xx, a call every five seconds; at most one OPEN per open time."""
     sample = random.Random(40).random
     provider.choose_by(now_and_then(0.3, fault_named("500").play(), Play(), sample), model=BAD)
-    rules = {"failure_rate": 0.25, "rate_min_calls": 15, "consecutive_failures": 50, "open_s": 60.0}
+    rules = {"failure_rate": 0.25, "rate_min_calls": 10, "consecutive_failures": 50, "open_s": 60.0}
     async with fault_lab(tmp_path, provider, breaker=rules) as lab:
-        for _ in range(200):
-            breaker_clock.advance(3.0)
+        for _ in range(120):
+            breaker_clock.advance(5.0)
             assert (await lab.ask()).ended in {BAD, GOOD}
         opened = [move for move in await moves(lab) if move.after is BreakerState.OPEN]
     pauses = [late.at_s - early.at_s for early, late in pairwise(opened)]
@@ -198,8 +198,8 @@ async def test_an_hour_of_failed_probes_lengthens_the_open_time_up_to_its_cap_an
     """Rows 41 and 42: few probes in an hour; once the provider is well, the first probe closes the breaker."""
     provider.script(fault_named("503").play(), model=BAD)
     async with fault_lab(tmp_path, provider, breaker={"open_s": 60.0, "open_s_max": 300.0}) as lab:
-        for _ in range(120):
-            breaker_clock.advance(30.0)
+        for _ in range(72):
+            breaker_clock.advance(50.0)
             assert (await lab.ask()).ended == GOOD
         calls = provider.calls[BAD]
         opened = [move.at_s for move in await moves(lab) if move.after is BreakerState.OPEN]
@@ -210,7 +210,7 @@ async def test_an_hour_of_failed_probes_lengthens_the_open_time_up_to_its_cap_an
     pauses = [late - early for early, late in pairwise(opened)]
     assert calls == 5 + len(pauses)  # one probe per open time
     assert pauses == sorted(pauses)
-    assert (pauses[0] < 120.0, 240.0 <= pauses[-1] <= 330.0) == (True, True)
+    assert (pauses[0] <= 120.0, 240.0 <= pauses[-1] <= 330.0) == (True, True)
     assert answers == [BAD, BAD, BAD]
 
 

@@ -80,13 +80,16 @@ class Lab:
         return (await self.engine.breakers((subject,)))[subject]
 
     async def assert_clean(self) -> None:
-        """Nothing held, nothing complained of, and the next healthy request is answered."""
+        """Nothing held, no connection left open, no complaint, and the next healthy request is answered."""
         ledger = self.engine._parts.run.ledger
         assert isinstance(ledger, DenyingLedger)
         assert ledger.held.micros == 0
         assert (await self.ask(GOOD)).ended == GOOD
         assert (await self.view(GOOD)).state is BreakerState.CLOSED
         assert self.complaints == []
+        for request in self.provider.requests:
+            if not request.answered.is_set():
+                await request.wait_disconnected()  # whatever was cut was closed too
 
 
 @asynccontextmanager
