@@ -95,6 +95,7 @@ class Parts:
     _router: Once[Router]
     _pipeline: Once[Drive]
     _model_host: Hold
+    _models: Models
 
     async def router(self) -> Router:
         """The router, loading MiniLM if this is the first question."""
@@ -138,6 +139,7 @@ class Parts:
         if any(self.settings.providers[self.settings.models[m].provider].embedded for m in routed):
             jobs.append(self._model_host)
         await asyncio.gather(*(job.get() for job in jobs))
+        await asyncio.gather(*(self._models.ready(model) for model in sorted(routed)))
         say("ready")
 
 
@@ -172,7 +174,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         legs = Legs(roster, models, shield, PriceBook(settings), settings)
         router = _router(settings, roster, breakers, unusable, stack)
         ledger = DenyingLedger()
-        race = Race(legs, settings, routes.latencies, clock=time.monotonic)
+        race = Race(legs, settings, routes, clock=time.monotonic)
         pipeline = _pipeline(router, breakers, _GraphParts(race, ledger, legs.estimate))
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
@@ -184,7 +186,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             ledger=ledger,
             depth_max=settings.chain.depth_max,
         )
-        desk = TicketDesk(settings, state.client, lambda r: run.answer(r, None), environ)
+        desk = TicketDesk(settings, state, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
         yield Parts(
             settings=settings,
@@ -198,6 +200,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             _router=router,
             _pipeline=pipeline,
             _model_host=model_host,
+            _models=models,
         )
 
 

@@ -126,7 +126,7 @@ class Legs:
         if agent is None:
             detail = f"agent {leg.agent!r} was unregistered while the request was under way"
             raise CallFailed(Failure(kind=FailureKind.REFUSED, detail=detail))
-        model = None if leg.model is None else self._shielded(leg.model, track.model)
+        model = None if leg.model is None else await self._shielded(leg.model, track.model)
         guarded = ShieldedAgent(agent, self._shield, report=track.agent)
         async with aclosing(guarded.run(self._task(request, agent.capability), model)) as chunks:
             async for chunk in chunks:
@@ -138,14 +138,13 @@ class Legs:
                     draft.pieces.append(chunk.text)
                     draft.shown = hear(chunk.text) or draft.shown
 
-    def _shielded(self, model_id: str, report: CallReport) -> ShieldedModel:
+    async def _shielded(self, model_id: str, report: CallReport) -> ShieldedModel:
         model = self._settings.models[model_id]
         most = model.concurrency_max
         if most is None and self._settings.providers[model.provider].embedded:
             most = self._settings.embedded.model_slots
-        return ShieldedModel(
-            self._models.get(model_id), self._shield, first_token_s=model.first_token_s, most=most, report=report
-        )
+        route = await self._models.ready(model_id)
+        return ShieldedModel(route, self._shield, first_token_s=model.first_token_s, most=most, report=report)
 
     def _task(self, request: Request, capability: AgentCapability) -> Task:
         """What the caller asked for wins over what the agent is configured for, and that over the settings."""

@@ -6,13 +6,14 @@ once its host runs: starting it is part of the first call, so that a start that 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from agents.contract import ChatModel, Chunk, ModelRef
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
-from agents.model import open_model
+from agents.model import OpenAIChat, open_model
 from agents.refs import model_ref
 from configs.errors import SwitchgearError
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
@@ -91,6 +92,16 @@ class Models:
         if model_id not in self._open:
             self._open[model_id] = self._make(model_id)
         return self._open[model_id]
+
+    async def ready(self, model_id: str) -> ChatModel:
+        """The route of ``model_id``, its client built."""
+        model = self.get(model_id)
+        if isinstance(model, OpenAIChat):
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # the call meets it too, and says so
+                await model.warm()
+        return model
 
     async def aclose(self) -> None:
         """Close every connection of every route."""

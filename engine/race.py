@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from configs.settings import Settings
 from engine.contract import LegResult
 from engine.legs import Hear, Legs, Track
-from engine.resilience.latency import Latencies
 from engine.resilience.retry import RetryBudget
+from engine.resilience.routes import Routes
 from engine.types import Leg, Request
 
 Show = Callable[[str], None]
@@ -50,57 +50,76 @@ class _Runner:
     task: asyncio.Task[LegResult]
 
 
+@dataclass(frozen=True, slots=True)
+class _Hedge:
+    subject: str
+    """The first leg's route."""
+    after_s: float
+
+
 class Race:
     """``LegRunner`` of one engine."""
 
-    def __init__(
-        self, legs: Legs, settings: Settings, latencies: Latencies, *, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, legs: Legs, settings: Settings, routes: Routes, *, clock: Callable[[], float]) -> None:
         self._legs = legs
         self._shield = settings.shield
-        self._latencies = latencies
+        self._routes = routes
         self._clock = clock
         self._budget = RetryBudget(settings.shield, settings.shield.hedge_share)
 
     async def run(self, legs: tuple[Leg, ...], request: Request, show: Show | None) -> tuple[LegResult, ...]:
         """Answer by the first of ``legs``, or by the second where that one is faster."""
         floor = _Floor(show)
-        after_s = self._hedge_after_s(legs)
-        if after_s is None:
+        hedge = self._hedge(legs)
+        if hedge is None:
             track = Track()
             return (await self._legs.run(legs[0], request, floor.hear(track), track),)
         self._budget.called(self._clock())
-        runners = [self._start(legs[0], request, floor, after_s)]
+        runners = [self._start(legs[0], request, floor, hedge.after_s)]
         taken = asyncio.create_task(floor.taken.wait())
+        out = asyncio.create_task(self._routes.out(hedge.subject).wait())
         try:
-            await asyncio.wait((taken, runners[0].task), timeout=after_s, return_when=asyncio.FIRST_COMPLETED)
-            if not taken.done() and not runners[0].task.done() and self._budget.take(self._clock()):
-                runners.append(self._start(legs[1], request, floor, after_s))
+            if await self._is_silent(runners[0], taken, out, hedge.after_s):
+                runners.append(self._start(legs[1], request, floor, hedge.after_s))
             await _decided(taken, runners)
             return await _results(floor, runners)
         finally:
             taken.cancel()
+            out.cancel()
             for runner in runners:
                 runner.task.cancel()
-            await asyncio.wait((taken, *(runner.task for runner in runners)))
+            await asyncio.wait((taken, out, *(runner.task for runner in runners)))
+
+    async def _is_silent(
+        self, first: _Runner, taken: asyncio.Task[bool], out: asyncio.Task[bool], after_s: float
+    ) -> bool:
+        """Wait for as long as the first has for itself; whether it has said nothing and the next may be asked.
+
+        Over its budget a hedge has to wait until the route's breaker opens: from then on asking the next one is
+        what every new request does too.
+        """
+        await asyncio.wait((taken, first.task), timeout=after_s, return_when=asyncio.FIRST_COMPLETED)
+        if not (taken.done() or first.task.done() or self._budget.take(self._clock())):
+            await asyncio.wait((taken, first.task, out), return_when=asyncio.FIRST_COMPLETED)
+        return not (taken.done() or first.task.done())
 
     def _start(self, leg: Leg, request: Request, floor: _Floor, patience_s: float) -> _Runner:
         track = Track()
         track.model.patience_s = patience_s
         return _Runner(track, asyncio.create_task(self._legs.run(leg, request, floor.hear(track), track)))
 
-    def _hedge_after_s(self, legs: tuple[Leg, ...]) -> float | None:
-        """Seconds of silence after which the second leg starts too; ``None``: never."""
+    def _hedge(self, legs: tuple[Leg, ...]) -> _Hedge | None:
+        """When the second leg starts too; ``None``: never."""
         if not self._shield.hedge or len(legs) < 2:
             return None
-        subjects = [self._legs.subject(leg) for leg in legs[:2]]
-        if None in subjects:
+        first, second = (self._legs.subject(leg) for leg in legs[:2])
+        if first is None or second is None:
             return None
-        now_s = self._clock()
-        usual = [
-            p95 for subject in subjects if subject and (p95 := self._latencies.p95(subject, now_s)) is not None
-        ]
-        return max(self._shield.hedge_s_min, usual[0] if usual else self._shield.hedge_s)
+        now_s, latencies = self._clock(), self._routes.latencies
+        own_s, others_s = latencies.p95(first, now_s), latencies.p95(second, now_s)
+        usual_s = own_s if own_s is not None else others_s
+        after_s = max(self._shield.hedge_s_min, self._shield.hedge_s if usual_s is None else usual_s)
+        return _Hedge(first, after_s)
 
 
 async def _decided(taken: asyncio.Task[bool], runners: list[_Runner]) -> None:

@@ -5,6 +5,7 @@ Not their breakers: those are shared by replicas (``engine.contract.BreakerStore
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Routes:
         self.latencies = Latencies(settings.shield)
         self._limiter = settings.limiter
         self._gates: dict[str, Gate] = {}
+        self._out: dict[str, asyncio.Event] = {}
 
     def gate(self, route: Route) -> Gate | None:
         """The gate of a route, ``None`` where gates are switched off."""
@@ -48,8 +50,16 @@ class Routes:
             gate = self._gates[route.subject] = Gate(self._limiter, route.most)
         return gate
 
+    def out(self, subject: str) -> asyncio.Event:
+        """Set when the route's breaker opens the next time."""
+        if subject not in self._out:
+            self._out[subject] = asyncio.Event()
+        return self._out[subject]
+
     def moved(self, event: BreakerMoved) -> None:
         """A breaker has changed its state."""
+        if event.after in OUT and (waited_for := self._out.pop(event.subject, None)) is not None:
+            waited_for.set()
         gate = self._gates.get(event.subject)
         if gate is not None:
             gate.moved(event)

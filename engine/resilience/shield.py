@@ -139,7 +139,8 @@ class Shield:
                     task.cancel()
 
     async def _retrying(self, call: _Call[T]) -> AsyncGenerator[T]:
-        self._budget.called(self._clock())
+        if not call.limits.nested:  # what is inside it counts itself
+            self._budget.called(self._clock())
         failed: LeafCallFailed | None = None
         while True:
             try:

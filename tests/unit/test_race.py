@@ -10,10 +10,10 @@ import pytest
 
 from configs.kernel import Deadline, Message, Outcome, Principal
 from configs.settings import Settings, ShieldSettings
-from engine.contract import LegResult
+from engine.contract import BreakerMoved, BreakerState, LegResult
 from engine.legs import Hear, Track
 from engine.race import Race
-from engine.resilience.latency import Latencies
+from engine.resilience.routes import Routes
 from engine.types import Attempt, Leg, Request
 from tests.support.shield_lab import pause
 from tests.support.virtual_time import on_virtual_time
@@ -66,11 +66,11 @@ class ScriptedLegs:
         return LegResult(attempt=attempt, text="text", shown=False, may_fall_back=script.fails)
 
 
-def race(legs: ScriptedLegs, **shield: object) -> tuple[Race, Latencies]:
+def race(legs: ScriptedLegs, **shield: object) -> tuple[Race, Routes]:
     """A race over these legs, hedging on."""
     settings = Settings(shield=ShieldSettings.model_validate({"hedge": True, "hedge_s": 0.5, **shield}))
-    latencies = Latencies(settings.shield)
-    return Race(legs, settings, latencies, clock=asyncio.get_running_loop().time), latencies  # type: ignore[arg-type]  - a stand-in
+    routes = Routes(settings)
+    return Race(legs, settings, routes, clock=asyncio.get_running_loop().time), routes  # type: ignore[arg-type]  - a stand-in
 
 
 def request() -> Request:
@@ -81,6 +81,21 @@ def request() -> Request:
         messages=(Message("user", "What is tea?"),),
         deadline=Deadline(1e9),
         ttl_s=60,
+    )
+
+
+def opened(subject: str) -> BreakerMoved:
+    """Its breaker has opened."""
+    return BreakerMoved(
+        subject=subject,
+        generation=2,
+        before=BreakerState.CLOSED,
+        after=BreakerState.OPEN,
+        at_s=0.0,
+        reason="",
+        last_errors=(),
+        retry_after_s=None,
+        actor="",
     )
 
 
@@ -95,11 +110,11 @@ async def test_the_second_starts_after_the_p95_of_the_first() -> None:
     """Known p95: 0.2 s. Unknown: that of the second, 0.3 s. Neither: ``hedge_s``."""
     for known, expected in (({"first": 0.2, "second": 0.3}, 0.2), ({"second": 0.3}, 0.3), ({}, 0.5)):
         legs = ScriptedLegs({"first": Script(9.0), "second": Script(1.0)})
-        racing, latencies = race(legs)
+        racing, routes = race(legs)
         began = asyncio.get_running_loop().time()
         for subject, seconds in known.items():
             for _ in range(20):
-                latencies.add(subject, seconds, began)
+                routes.latencies.add(subject, seconds, began)
         results = await racing.run((FIRST, SECOND), request(), None)
         assert legs.started[1] == ("second", pytest.approx(began + expected))
         assert outcomes(results) == [("first", Outcome.CANCEL), ("second", Outcome.OK)]
@@ -137,6 +152,25 @@ async def test_the_budget_bounds_second_calls() -> None:
     racing, _ = race(legs, hedge_share=0.0, retry_floor=3)
     await asyncio.gather(*(racing.run((FIRST, SECOND), request(), None) for _ in range(10)))
     assert sum(name == "second" for name, _ in legs.started) == 3
+
+
+@on_virtual_time
+@pytest.mark.req("brk.fallback")
+async def test_over_its_budget_a_race_waits_until_the_breaker_opens() -> None:
+    """Three of ten are hedged; the breaker that their lateness opens lets the other seven go on to the next."""
+    legs = ScriptedLegs({"first": Script(60.0), "second": Script(0.1)})
+    racing, routes = race(legs, hedge_share=0.0, retry_floor=3)
+    began = asyncio.get_running_loop().time()
+    running = [asyncio.create_task(racing.run((FIRST, SECOND), request(), None)) for _ in range(10)]
+    await pause(1.0)
+    assert sum(task.done() for task in running) == 3
+    routes.moved(opened("another"))
+    await pause(1.0)
+    assert sum(task.done() for task in running) == 3
+    routes.moved(opened("first"))
+    results = await asyncio.gather(*running)
+    assert [outcomes(each)[-1] for each in results] == [("second", Outcome.OK)] * 10
+    assert asyncio.get_running_loop().time() - began == pytest.approx(2.1)
 
 
 @on_virtual_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from configs.settings import BreakerSettings, Settings, ShieldSettings
 from engine.contract import BreakerState
 from engine.resilience.errors import CallRefused, LeafCallFailed
 from engine.resilience.retry import RetryBudget, pause_s
+from engine.resilience.routes import Route
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
 from tests.support.virtual_time import on_virtual_time
 
@@ -213,3 +215,17 @@ def test_a_pause_is_anything_up_to_a_doubling_cap(retry: int, cap: float) -> Non
     assert pause_s(ShieldSettings(), retry, 0.0) == 0.0
     assert cap * 0.95 < max(drawn) < cap
     assert min(drawn) < cap * 0.05
+
+
+@on_virtual_time
+@pytest.mark.req("brk.nested")
+async def test_an_agent_around_a_model_does_not_double_the_budget() -> None:
+    """F1: the share is of leaf calls: of 100 that fail, 20 are tried again, not 40."""
+    lab = Lab(NEVER_OPENS, retry_floor=0)
+    lab.upstream.play(failure(FailureKind.CONNECT))
+    for _ in range(100):
+        inner = partial(lab.shield.stream, Route(subject=SUBJECT), lab.upstream.open, lab.deadline(9.0))
+        with pytest.raises(LeafCallFailed):
+            await anext(lab.shield.outer("agent:a", inner, lab.deadline(9.0)))
+    assert lab.upstream.opened <= 120
+    assert lab.upstream.opened >= 115
