@@ -80,6 +80,12 @@ class Network(Section):
         """Whether nothing is wrong."""
         return self == Network()
 
+    @property
+    def what(self) -> str:
+        """What is wrong, as in ``latency_s 0.2, reset``."""
+        given = self.model_dump(exclude_defaults=True)
+        return ", ".join(key if value is True else f"{key} {value}" for key, value in given.items()) or "well"
+
 
 class Step(Section):
     """One change: when, for whom, and what is wrong from then on (``fault: well``, ``network: {}``: nothing)."""
@@ -131,11 +137,8 @@ class Step(Section):
     @property
     def what(self) -> str:
         """The change in a few words."""
-        if self.fault is None or self.network is not None:
-            given = {} if self.network is None else self.network.model_dump(exclude_defaults=True)
-            said = ", ".join(key if value is True else f"{key} {value:g}" if isinstance(value, float) else
-                             f"{key} {value}" for key, value in given.items())  # fmt: skip
-            return f"network: {said or 'well'}"
+        if self.network is not None:
+            return f"network: {self.network.what}"
         took = "" if self.seconds is None else f" {self.seconds:g} s"
         share = "" if self.share is None else f" for {self.share:.0%}"
         return f"{self.fault}{took}{share}"

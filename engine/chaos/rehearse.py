@@ -55,7 +55,6 @@ class _Rehearsal:
     on_done: OnDone | None
     shots: list[Shot] = field(default_factory=list[Shot])
     changes: list[Change] = field(default_factory=list[Change])
-    offered: int = 0
     started_s: float = 0.0
 
     async def run(self) -> Seen:
@@ -112,15 +111,12 @@ class _Rehearsal:
             for number in range(load.requests):
                 for step in [s for s in due_steps if s.after_requests == number]:
                     await self._apply(step)
-                if load.rate is not None:
-                    await asyncio.sleep(max(0.0, number / load.rate - self._now_s()))
-                    due_s = number / load.rate
-                else:
-                    due_s = -1.0
+                due_s = None if load.rate is None else number / load.rate
+                if due_s is not None:
+                    await asyncio.sleep(max(0.0, due_s - self._now_s()))
                 await places.acquire()
-                self.offered += 1
-                shot = self._shot(drawn.choice(load.prompts), self._now_s() if due_s < 0.0 else due_s, places)
-                group.create_task(shot)
+                began_s = self._now_s() if due_s is None else due_s
+                group.create_task(self._shot(drawn.choice(load.prompts), began_s, places))
 
     async def _shot(self, prompt: str, due_s: float, places: asyncio.Semaphore) -> None:
         load = self.plan.load
