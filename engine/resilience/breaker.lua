@@ -312,9 +312,9 @@ end
 -- what replicas know better (resilience.md 6) ------------------------------------------------------------------
 
 local function believe(record, seen)
-  moved(record, seen.state, seen.reason)
+  if seen.state == 'closed' then closed(record, seen.reason) else moved(record, seen.state, seen.reason) end
   record.actor, record.until_s, record.errors = seen.actor, now + seen.left_s, seen.errors
-  record.opens = math.max(seen.opens, record.opens)
+  record.opens = seen.opens
 end
 
 -- `seen.base` is the last generation that the replica had from here, `seen.generation` the last it has known; they

@@ -336,6 +336,23 @@ async def test_a_failover_with_lost_writes_is_put_right_by_whoever_knew_more(sce
 
 
 @pytest.mark.req("brk.shared")
+async def test_a_failover_to_an_old_opening_closes_again(scene: Scene) -> None:
+    """The new server still has it OPEN; whoever saw it close says so, and old failures count no more."""
+    record = keys_of(scene.subject, None)[0]
+    await scene.fail(scene.other)
+    old = await scene.other.client.hgetall(record)
+    await scene.fleet.pass_time(60.0)
+    await scene.other.store.report(await scene.permit(scene.other), OK)
+    known = await scene.view(scene.cut)
+    await scene.forget()
+    await scene.other.client.hset(record, mapping=old)
+    after = await scene.view(scene.cut)
+    assert (after.state, after.generation) == (BreakerState.CLOSED, known.generation + 1)
+    assert (after.consecutive_failures, after.last_errors) == (0, ())
+    assert (await scene.fail(scene.cut, 2)).state is BreakerState.CLOSED
+
+
+@pytest.mark.req("brk.shared")
 async def test_a_lost_reply_is_one_failure_not_two(scene: Scene) -> None:
     """X3, fault 61: the step was carried out, its reply was lost; nothing is sent a second time under a new id."""
     permit = await scene.permit(scene.cut)
