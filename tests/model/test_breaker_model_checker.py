@@ -164,14 +164,3 @@ def test_every_rule_holds_in_every_state_of_a_large_world(name: str) -> None:
     print(f"{name}: {found}")  # noqa: T201 - the figures of the proof
     assert found.broken is None, str(found)
     assert found.states > 2_000_000
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1_200)
-def test_a_paused_process_breaks_one_rule_only_in_a_large_world_too() -> None:
-    """With B1b set aside all else holds, every end and two probes included."""
-    paused = replace(LARGE["three callers, two probes, every end, orders"], paused=True, orders=())
-    found = search(paused, Core(), one_probe_rule=False)
-    print(f"paused: {found}")  # noqa: T201 - the figures of the proof
-    assert found.broken is None, str(found)
-    assert found.states > 500_000
