@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
     pytest.mark.req("brk.fallback", "brk.classify"),
 ]
-QUICK_S, IDLE_S = 0.25, 1.0
+QUICK_S, IDLE_S = 0.5, 1.0
 """Only where a fault needs them: on a busy machine a well answer can be late too."""
 STARTS_LATE = {"hang", "hang-after-headers", "slow-headers", "slow-first-token"}
 FALLS_SILENT = {"trickle", "silence"}

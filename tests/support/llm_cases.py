@@ -15,7 +15,7 @@ from tests.support.fault_lab import BAD, GOOD, PRICE
 
 Breaker = Literal["counted", "neutral", "parked"]
 Charge = Literal["nothing", "reported", "estimated"]
-QUICK = {"models": {BAD: {**PRICE, "first_token_s": 0.4}, GOOD: PRICE}}
+QUICK = {"models": {BAD: {**PRICE, "first_token_s": 0.6}, GOOD: PRICE}}
 CAPS = {"http": {"response_bytes_max": 50_000}, "request": {"answer_bytes_max": 20_000}}
 COURSES = {14, 15, 16, 19, 20, 21, 40, 41, 42}
 
