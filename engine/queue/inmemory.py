@@ -129,10 +129,11 @@ class InMemoryQueue:
     async def finish(self, delivery: Delivery, result: Answer | TicketError) -> bool:
         """Write the result, once."""
         kept = self._current(delivery)
-        if kept is not None:
-            failed = isinstance(result, TicketError)
-            self._settle(kept, TicketStatus.FAILED if failed else TicketStatus.DONE, result)
-        return kept is not None
+        if kept is None:
+            return self._repeated(delivery, result)
+        failed = isinstance(result, TicketError)
+        self._settle(kept, TicketStatus.FAILED if failed else TicketStatus.DONE, result)
+        return True
 
     async def put_back(self, delivery: Delivery, *, delay_s: float) -> bool:
         """Give it back."""
@@ -237,6 +238,12 @@ class InMemoryQueue:
         if kept is None or kept.ticket.status is not TicketStatus.RUNNING:
             return None
         return kept if kept.ticket.attempts == delivery.token else None
+
+    def _repeated(self, delivery: Delivery, result: Answer | TicketError) -> bool:
+        kept = self._kept.get(delivery.ticket.id)
+        if kept is None or kept.ticket.attempts != delivery.token:
+            return False
+        return result in (kept.ticket.answer, kept.ticket.error)
 
     def _view(self, kept: _Kept) -> Ticket:
         if kept.ticket.status is not TicketStatus.WAITING:

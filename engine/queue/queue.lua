@@ -233,8 +233,12 @@ function ops.renew(id, token)
   return 1
 end
 
+-- The same result from the same delivery again: its reply was lost, so it gets the same reply (X3).
 function ops.finish(id, token, status, field, value)
-  if not current(id, token) then return 0 end
+  if not current(id, token) then
+    local is, attempts, kept = unpack(redis.call('HMGET', ticket(id), 'status', 'attempts', field))
+    return is == status and attempts == token and kept == value and 1 or 0
+  end
   settle(id, status, field, value)
   return 1
 end

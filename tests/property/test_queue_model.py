@@ -78,8 +78,9 @@ class World:
         pair = self.chance.choice(self.hands)  # it stays in hand: a worker may speak twice, and too late
         result = ANSWER if self.chance.random() < 0.7 else TicketError(code="c", message="m")
         if self.chance.random() < 0.5:
+            before = await self.twin.store.get(pair[0].ticket.id)
             done = [await lab.store.finish(d, result) for lab, d in zip((self.twin, self.real), pair, strict=True)]
-            if done[0]:
+            if done[0] and before is not None and not before.status.final:
                 self.concluded[pair[0].ticket.id] = self.concluded.get(pair[0].ticket.id, 0) + 1
         elif self.chance.random() < 0.5:
             delay_s = self.chance.choice((0.0, 0.0, 60 * TICK_S, 400 * TICK_S))
