@@ -54,7 +54,8 @@ class BreakerSettings(Section):
     kept_s: PositiveFloat = 86_400.0
     """How long a shared breaker that nobody uses is remembered, with its history; forced ones for ever."""
     alone_s: PositiveFloat = 5.0
-    """A replica that has lost Redis goes on by itself for so long (±``jitter``) before it asks again."""
+    """A store that was lost is asked again after so long at the latest (±``jitter``); until then the cache misses
+    and each replica has breakers of its own."""
     unsent_max: PositiveInt = 500
     """Successes per shared breaker that may wait for the next message to Redis (every half ``view_s``); whoever
     comes after them sends them all and waits."""

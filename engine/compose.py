@@ -53,7 +53,7 @@ from engine.redis_state import StateRedis
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
-from engine.resilience.shielded import ShieldedCache, StoreGuard, agent_subject
+from engine.resilience.shielded import ShieldedCache, StoreGuard, agent_subject, store_breakers
 from engine.routing.contract import AgentSnapshot, AgentSource, Registered
 from engine.routing.encoder import load_encoder
 from engine.routing.router import ZeroShotRouter
@@ -153,7 +153,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
     async with AsyncExitStack() as stack:
         roster = Roster(PromptedAgent(capability) for capability in settings.agents)
         routes = Routes(settings, _pools(settings))
-        stores = LocalBreakerStore(
+        stores = store_breakers(
             settings.breaker, clock=time.monotonic, sample=random.random, listeners=(_log_move,)
         )
         degraded: dict[str, str] = {}

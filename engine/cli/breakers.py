@@ -165,7 +165,7 @@ async def _opened(profile: str | None, config: options.ConfigFile) -> AsyncGener
     from configs.load import load_settings  # noqa: PLC0415 - same
     from engine.breakers import Breakers  # noqa: PLC0415 - same
     from engine.redis_state import StateRedis  # noqa: PLC0415 - same
-    from engine.resilience.local import LocalBreakerStore  # noqa: PLC0415 - same
+    from engine.resilience.shielded import store_breakers  # noqa: PLC0415 - same
     from memory.errors import BackendUnavailable  # noqa: PLC0415 - same
 
     settings = load_settings(profile, config, read_environment())
@@ -174,7 +174,7 @@ async def _opened(profile: str | None, config: options.ConfigFile) -> AsyncGener
             "breakers are not shared here: each process has its own, which no other command can see",
             hint="set breaker.shared to true",
         )
-    stores = LocalBreakerStore(settings.breaker, clock=time.monotonic, sample=random.random)
+    stores = store_breakers(settings.breaker, clock=time.monotonic, sample=random.random)
     async with AsyncExitStack() as stack:
         state = StateRedis(settings)
         stack.push_async_callback(state.aclose)

@@ -19,7 +19,6 @@ from agents.errors import CallFailed
 from configs.settings import BreakerSettings, RedisSettings
 from engine.contract import BreakerMoved
 from engine.resilience.errors import CallRefused
-from engine.resilience.local import LocalBreakerStore
 from engine.resilience.shielded import StoreGuard
 from engine.resilience.wire import Asked, BadReply, Stands, event_of, keys_of, request_json, rules_json, stands_of
 
@@ -54,17 +53,6 @@ class StateGone(Exception):
 def lua_text(clock: str) -> str:
     """The whole script. Without a shebang Redis would begin a step that it cannot finish, out of memory say."""
     return f"#!lua\n{clock}\n{BODY}"
-
-
-def state_breakers(
-    rules: BreakerSettings, *, clock: Callable[[], float], sample: Callable[[], float]
-) -> LocalBreakerStore:
-    """Where the breaker before Redis itself lives: in process, and never OPEN for longer than ``alone_s``.
-
-    A model is worth a growing pause; here one attempt costs one request one timeout, and ends the time alone.
-    """
-    often = rules.model_copy(update={"open_s": rules.alone_s, "open_s_max": rules.alone_s})
-    return LocalBreakerStore(often, clock=clock, sample=sample)
 
 
 class BreakerScript:

@@ -16,11 +16,11 @@ from typing import TypeVar
 from agents.contract import Agent, ChatModel, Chunk, ModelRef, Task
 from agents.errors import CallFailed
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
-from configs.settings import AgentCapability
+from configs.settings import AgentCapability, BreakerSettings
 from engine.contract import AnswerCache, BreakerView, CachedAnswer, Refusal
 from engine.resilience.attempt import CallReport
 from engine.resilience.errors import CallRefused
-from engine.resilience.local import LocalBreakerStore
+from engine.resilience.local import Listener, LocalBreakerStore
 from engine.resilience.routes import Route
 from engine.resilience.shield import Shield
 
@@ -122,6 +122,21 @@ def had_its_chance(subject: str) -> None:
     failed = _failed.get()
     if failed is not None:
         failed.add(subject)
+
+
+def store_breakers(
+    rules: BreakerSettings,
+    *,
+    clock: Callable[[], float],
+    sample: Callable[[], float],
+    listeners: tuple[Listener, ...] = (),
+) -> LocalBreakerStore:
+    """Breakers for ``StoreGuard``: the same rules, but never OPEN for longer than ``alone_s``.
+
+    A model in trouble is given longer and longer; asking a store again costs one request one short timeout.
+    """
+    often = {"open_s": min(rules.open_s, rules.alone_s), "open_s_max": min(rules.open_s_max, rules.alone_s)}
+    return LocalBreakerStore(rules.model_copy(update=often), clock=clock, sample=sample, listeners=listeners)
 
 
 class StoreGuard:

@@ -18,11 +18,12 @@ from engine.contract import BreakerState, BreakerView, Permit, Refusal, Report
 from engine.resilience.alone import LocalPermit
 from engine.resilience.record import Effect
 from engine.resilience.script import STATE
-from engine.resilience.shielded import one_failure_per_request
+from engine.resilience.shielded import one_failure_per_request, store_breakers
 from engine.resilience.wire import keys_of
 from memory.embedded.attach import attach
 from memory.embedded.redis_server import redis_state
 from memory.errors import BackendUnavailable
+from tests.support.clock import FakeClock
 from tests.support.embedded import gone, pids
 from tests.support.redis_proxy import Gate, Proxy, proxy_to
 from tests.support.shared_breaker import PATIENT, Fleet, Replica, fleet_of
@@ -49,9 +50,7 @@ class Scene:
 
     async def permit(self, member: Replica) -> Permit:
         """Leave, which must be given."""
-        answer = await member.store.acquire(self.subject, uuid.uuid4().hex)
-        assert isinstance(answer, Permit), answer
-        return answer
+        return granted(await member.store.acquire(self.subject, uuid.uuid4().hex))
 
     async def fail(self, member: Replica, times: int = RULES.consecutive_failures) -> BreakerView:
         """So many failed calls."""
@@ -77,6 +76,12 @@ class Scene:
     async def forget(self) -> None:
         """All keys of the subject are lost."""
         await self.other.client.delete(*keys_of(self.subject, None))
+
+
+def granted(answer: Permit | Refusal) -> Permit:
+    """Leave, which must be given."""
+    assert isinstance(answer, Permit), answer
+    return answer
 
 
 @pytest.fixture
@@ -174,6 +179,22 @@ async def test_a_silent_redis_costs_a_request_one_attempt(scene: Scene) -> None:
     await scene.fleet.pass_time(RULES.alone_s)
     assert not isinstance(await scene.permit(scene.cut), LocalPermit)
     assert (guard.view().state, scene.cut.store.degraded) == (BreakerState.CLOSED, "")
+
+
+@pytest.mark.req("brk.everywhere")
+@pytest.mark.parametrize(("open_s", "expected_s"), [(60.0, 5.0), (1.0, 1.0)])
+async def test_a_store_is_asked_again_soon_however_often_it_was_lost(open_s: float, expected_s: float) -> None:
+    """Unlike a model, it is not given longer and longer: never more than ``alone_s``."""
+    clock = FakeClock()
+    rules = BreakerSettings(open_s=open_s, jitter=0.0, alone_s=5.0)
+    guard = store_breakers(rules, clock=clock, sample=lambda: 0.5).of(STATE)
+    for _ in range(rules.consecutive_failures):
+        guard.report(granted(guard.acquire(uuid.uuid4().hex)), FAIL)
+    assert guard.view().retry_after_s == expected_s
+    for _ in range(4):
+        clock.advance(guard.view().retry_after_s or 0.0)
+        guard.report(granted(guard.acquire(uuid.uuid4().hex)), FAIL)
+    assert (guard.view().retry_after_s or 0.0) <= 5.0
 
 
 @pytest.mark.req("brk.shared")

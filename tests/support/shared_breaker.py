@@ -13,9 +13,9 @@ from configs.settings import BreakerSettings, RedisSettings
 from engine.contract import BreakerMoved
 from engine.redis_client import connect
 from engine.resilience.local import LocalBreakerStore
-from engine.resilience.script import SERVER_CLOCK, BreakerScript, state_breakers
+from engine.resilience.script import SERVER_CLOCK, BreakerScript
 from engine.resilience.shared import SharedBreakerStore
-from engine.resilience.shielded import StoreGuard
+from engine.resilience.shielded import StoreGuard, store_breakers
 from tests.support.clock import FakeClock
 
 PATIENT = RedisSettings(timeout_s=20.0)
@@ -53,7 +53,7 @@ def replica(
     """A replica that draws 0.5 wherever it draws."""
     settings = PATIENT if redis is None else redis
     client = connect(url, None, settings)
-    guards = state_breakers(rules, clock=clock, sample=lambda: 0.5)
+    guards = store_breakers(rules, clock=clock, sample=lambda: 0.5)
     events: list[BreakerMoved] = []
     script = BreakerScript(client, rules, settings, StoreGuard(guards), clock=lua_clock)
     store = SharedBreakerStore(script, rules, clock=clock, sample=lambda: 0.5, listeners=(events.append,))
