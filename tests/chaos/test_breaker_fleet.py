@@ -159,7 +159,8 @@ class Drill:
         slowest = max(self.recoveries)
         return (
             f"{self.calls()} calls by {len(self.members)} processes, {killed} probers killed, "
-            f"{self.changes} changes of state, {len(self.recoveries)} recoveries (slowest {slowest:.2f} s), {self.looks} looks, 0 violations"
+            f"{self.changes} changes of state, {len(self.recoveries)} recoveries (slowest {slowest:.2f} s), "
+            f"{self.looks} looks, 0 violations"
         )
 
 
