@@ -24,7 +24,7 @@ from engine.chaos.provider import ScriptedProvider
 from engine.errors import AnswerInterrupted
 from engine.events import Event, Final
 from tests.support.fault_lab import GOOD, PRICE, Lab, Told, fault_lab, one_encoder
-from tests.support.llm_cases import CASES, Case
+from tests.support.llm_cases import CASES, Case, is_charged_as
 
 __all__ = ["one_encoder"]
 
@@ -134,8 +134,7 @@ def assert_as_drawn(draw: Compound, told: Told) -> None:
     assert [a.model for a in told.attempts] == list(draw.models[: draw.decides + 1])
     for case, attempt in zip(draw.cases, told.attempts, strict=False):
         assert attempt.outcome in ({case.outcome} if attempt.called else {Outcome.REFUSED})
-        assert attempt.cost.micros == attempt.usage.input_tokens + attempt.usage.output_tokens
-        assert (attempt.cost.micros > 0) == (attempt.called and case.cost != "nothing")
+        assert is_charged_as(case.cost if attempt.called else "nothing", attempt), attempt
 
 
 async def assert_stream_as_drawn(draw: Compound, lab: Lab) -> None:

@@ -14,7 +14,7 @@ import pytest
 from engine.chaos.faults import FAULTS, fault_named
 from engine.contract import BreakerState
 from tests.support.fault_lab import BAD, GOOD, fault_lab, one_encoder
-from tests.support.llm_cases import CASES, COURSES, Case
+from tests.support.llm_cases import CASES, COURSES, Case, is_charged_as
 from tests.support.provider import ScriptedProvider
 
 __all__ = ["one_encoder"]
@@ -34,12 +34,7 @@ async def test_a_fault_of_a_model_ends_as_the_catalogue_says(
         told = await lab.ask()
         view = await lab.view()
         assert (told.ended, told.first.outcome, told.first.called) == (case.ends, case.outcome, True)
-        assert (told.first.usage.estimated, told.first.cost.micros > 0) == {
-            "nothing": (False, False),
-            "reported": (False, True),
-            "estimated": (True, True),
-        }[case.cost]
-        assert told.first.cost.micros == told.first.usage.input_tokens + told.first.usage.output_tokens
+        assert is_charged_as(case.cost, told.first), told.first
         assert view.consecutive_failures == (1 if case.b == "counted" else 0)
         assert view.state is BreakerState.CLOSED or case.b != "counted"
         assert provider.calls[BAD] == 1  # nobody retries here: neither the shield, nor anybody below it

@@ -1,7 +1,6 @@
 """Rows 1 to 43 of the fault catalogue that are a single answer: what has to come of each (``tests/chaos``).
 
-Rows 37 and 38 say what is so today: without tools a call of one is an answer without text. So do 26 to 28: a call
-that the shield cuts is not charged.
+Rows 37 and 38 say what is so today: without tools a call of one is an answer without text.
 """
 
 from __future__ import annotations
@@ -11,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from configs.kernel import Outcome
+from engine.types import Attempt
 from tests.support.fault_lab import BAD, GOOD, PRICE
 
 Breaker = Literal["counted", "neutral", "parked"]
-Charge = Literal["nothing", "reported", "estimated"]
+Charge = Literal["nothing", "reported", "estimated", "bound"]
+"""``bound``: cut by us while it was at work: all that went in and came out is charged, though nobody counted."""
 QUICK = {"models": {BAD: {**PRICE, "first_token_s": 0.6}, GOOD: PRICE}}
 CAPS = {"http": {"response_bytes_max": 50_000}, "request": {"answer_bytes_max": 20_000}}
 COURSES = {14, 15, 16, 19, 20, 21, 40, 41, 42}
@@ -88,12 +89,12 @@ CASES = [
     failed(24, "no-finish", "estimated"),
     failed(24, "no-done", "estimated"),
     failed(25, "error-event", "estimated"),
-    failed(26, "hang", "nothing", sections=QUICK),
-    failed(26, "hang-after-headers", "nothing", sections=QUICK),
-    failed(26, "slow-headers", "nothing", seconds=60.0, sections=QUICK),
-    failed(26, "slow-first-token", "nothing", seconds=60.0, sections=QUICK),
-    failed(27, "trickle", "nothing", seconds=10.0, sections={"shield": {"retries": 0, "idle_s": 1.0}}),
-    failed(28, "silence", "nothing", sections={"shield": {"retries": 0, "idle_s": 1.0}}),
+    failed(26, "hang", "bound", sections=QUICK),
+    failed(26, "hang-after-headers", "bound", sections=QUICK),
+    failed(26, "slow-headers", "bound", seconds=60.0, sections=QUICK),
+    failed(26, "slow-first-token", "bound", seconds=60.0, sections=QUICK),
+    failed(27, "trickle", "bound", seconds=10.0, sections={"shield": {"retries": 0, "idle_s": 1.0}}),
+    failed(28, "silence", "bound", sections={"shield": {"retries": 0, "idle_s": 1.0}}),
     failed(29, "bad-line", "estimated"),
     failed(30, "not-json", "nothing"),
     failed(30, "cut-json", "nothing"),
@@ -116,3 +117,12 @@ CASES = [
     failed(39, "redirect", "nothing"),
     answered(43, "replay", "reported"),
 ]
+
+
+def is_charged_as(cost: Charge, attempt: Attempt) -> bool:
+    """Whether an attempt that was made is charged the way its case says, at a micro-dollar a token."""
+    counted = attempt.usage.input_tokens + attempt.usage.output_tokens
+    if cost == "bound":
+        return attempt.cost.micros > 0
+    expected = {"nothing": (False, False), "reported": (True, False), "estimated": (True, True)}[cost]
+    return attempt.cost.micros == counted and (counted > 0, attempt.usage.estimated) == expected
