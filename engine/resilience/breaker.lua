@@ -28,7 +28,6 @@ local function text(number)
 end
 
 -- record -------------------------------------------------------------------------------------------------------
-
 local function fresh(generation)
   created, changed = true, true
   return {
@@ -100,7 +99,6 @@ local function retry_after_s(record)
 end
 
 -- changes of state ---------------------------------------------------------------------------------------------
-
 local function moved(record, state, reason)
   record.before = record.state
   record.state, record.generation = state, record.generation + 1
@@ -173,7 +171,6 @@ local function closed(record, reason)
 end
 
 -- window -------------------------------------------------------------------------------------------------------
-
 local function add(record, ok, failed, slow)
   local number = math.floor(now / (rules.window_s / rules.window_buckets))
   local window = record.window
@@ -205,7 +202,6 @@ local function trips(record)
 end
 
 -- reports ------------------------------------------------------------------------------------------------------
-
 local function has_reported(id)
   return redis.call('SISMEMBER', YOUNG, id) == 1 or redis.call('SISMEMBER', OLD, id) == 1
 end
@@ -288,7 +284,6 @@ local function report(record, result)
 end
 
 -- leave and orders ---------------------------------------------------------------------------------------------
-
 local function acquire(record, id)
   if record.state == 'open' or record.state == 'parked' or record.state == 'forced_open' then
     return false, record.reason
@@ -310,7 +305,6 @@ local function force(record, order)
 end
 
 -- what replicas know better (resilience.md 6) ------------------------------------------------------------------
-
 local function believe(record, seen)
   if seen.state == 'closed' then closed(record, seen.reason) else moved(record, seen.state, seen.reason) end
   record.actor, record.until_s, record.errors = seen.actor, now + seen.left_s, seen.errors
@@ -345,7 +339,6 @@ local function started(seen)
 end
 
 -- the step -----------------------------------------------------------------------------------------------------
-
 if asked.order then
   local first = redis.call('GET', ONCE)
   if first then return {first} end
