@@ -7,6 +7,12 @@ from configs.errors import ConfigError
 from configs.settings import Settings
 
 
+def routed_models(settings: Settings) -> set[str]:
+    """Every model that some chain may ask: those of the roles, and the declared last resort."""
+    routed = {model for chain in settings.roles.values() for model in chain}
+    return routed if settings.chain.last_resort is None else routed | {settings.chain.last_resort}
+
+
 def model_ref(model_id: str, settings: Settings) -> ModelRef:
     """The identity of a configured model. Raises ``ConfigError`` for an id or provider that is not configured."""
     try:

@@ -5,6 +5,7 @@ Opened on first use. Breakers of stores are not here: one for Redis cannot live 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -37,18 +38,24 @@ class Breakers:
         self._stores = stores
         self._listeners = listeners
         self._missing = ""
-        self._once: Once[BreakerStore] = Once(self._make)
+        self._once: Once[SharedBreakerStore] = Once(self._share)
+        self._own = LocalBreakerStore(
+            settings.breaker, clock=time.monotonic, sample=random.random, listeners=listeners
+        )
+        self._looking: asyncio.Task[None] | None = None
+        self._look_again_s = 0.0
 
     @property
     def degraded(self) -> str:
         """Why breakers are not shared right now; empty when they are, or are not meant to be."""
         store = self._once.peek()
-        why = store.degraded if isinstance(store, SharedBreakerStore) else self._missing
+        why = self._missing if store is None else store.degraded
         return f"each process is on its own: {why}" if why else ""
 
     async def open(self) -> None:
         """Open the state now instead of at the first call."""
-        await self._once.get()
+        if self._settings.breaker.shared:
+            await self._look()
 
     async def acquire(self, subject: str, call_id: str) -> Permit | Refusal:
         """Ask leave for one call."""
@@ -76,29 +83,39 @@ class Breakers:
 
     async def aclose(self) -> None:
         """Send what has not been sent yet; before ``StateRedis.aclose``."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait((self._looking,))
         await self._once.settle()
-        store = self._once.peek()
-        if isinstance(store, SharedBreakerStore):
+        if (store := self._once.peek()) is not None:
             await store.aclose()
 
     async def _store(self) -> BreakerStore:
         store = self._once.peek()
-        if store is None:
-            return await self._once.get()
-        if isinstance(store, SharedBreakerStore) and store.degraded:
-            self._state.missed()
-        return store
+        if store is not None:
+            if store.degraded:
+                self._state.missed()
+            return store
+        if not self._settings.breaker.shared:
+            return self._own
+        if not self._missing:
+            await self._look()
+        elif time.monotonic() >= self._look_again_s and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+        return self._once.peek() or self._own
 
-    async def _make(self) -> BreakerStore:
+    async def _look(self) -> None:
+        """Open the shared state, or note why not and when to look again; until then this process is on its own."""
+        try:
+            await self._once.get()
+        except BackendUnavailable as exc:
+            self._missing = str(exc)
+            self._look_again_s = time.monotonic() + self._settings.breaker.alone_s
+
+    async def _share(self) -> SharedBreakerStore:
+        client = await self._state.client()
         rules = self._settings.breaker
-        if rules.shared:
-            try:
-                client = await self._state.client()
-            except BackendUnavailable as exc:
-                self._missing = str(exc)
-            else:
-                script = BreakerScript(client, rules, self._settings.redis, StoreGuard(self._stores))
-                return SharedBreakerStore(
-                    script, rules, clock=time.monotonic, sample=random.random, listeners=self._listeners
-                )
-        return LocalBreakerStore(rules, clock=time.monotonic, sample=random.random, listeners=self._listeners)
+        script = BreakerScript(client, rules, self._settings.redis, StoreGuard(self._stores))
+        return SharedBreakerStore(
+            script, rules, clock=time.monotonic, sample=random.random, listeners=self._listeners
+        )

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from agents.handler import AnyHandler, HandlerAgent
 from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
-from agents.refs import model_ref
+from agents.refs import model_ref, routed_models
 from agents.roster import Roster
 from configs.keys import usable_models
 from configs.settings import AgentCapability, Settings
@@ -135,7 +135,7 @@ class Parts:
         say = on_step if on_step is not None else _silent
         say("loading MiniLM, LangGraph and the local model")
         jobs: list[Once[Router] | Once[Drive] | Hold] = [self._router, self._pipeline]
-        routed = {model for chain in self.settings.roles.values() for model in chain}
+        routed = routed_models(self.settings)
         if any(self.settings.providers[self.settings.models[m].provider].embedded for m in routed):
             jobs.append(self._model_host)
         await asyncio.gather(*(job.get() for job in jobs))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from engine.types import Attempt
 
 
-NAME_CHARS = 64
+NAME_CHARS = 256
 """As much of an unknown name as is compared and shown: no known name is longer."""
 
 

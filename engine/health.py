@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.refs import routed_models
 from configs.errors import SwitchgearError
 from configs.keys import usable_models
 from configs.settings import ProviderSettings
@@ -46,7 +47,7 @@ async def check_engine(
     on_step("router")
     checks.append(await _timed("router", lambda: _router(engine)))
     for model_id, reason in sorted(usable_models(engine.settings, environ).items()):
-        if model_id not in {m for chain in engine.settings.roles.values() for m in chain}:
+        if model_id not in routed_models(engine.settings):
             continue
         name = f"model {model_id}"
         if reason is not None:

@@ -30,6 +30,12 @@ Hear = Callable[[str], bool]
 """Takes a piece of text; whether it was shown to the client."""
 
 
+CUT_BY_US = frozenset(
+    {FailureKind.CANCELLED, FailureKind.DEADLINE, FailureKind.FIRST_TOKEN_TIMEOUT, FailureKind.IDLE_TIMEOUT}
+)
+"""Calls that the other side was working on when we left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """What becomes of one leg while it runs."""
@@ -48,6 +54,7 @@ class _Draft:
     usage: Usage = field(default_factory=Usage)
     shown: bool = False
     finish_reason: str | None = None
+    task: Task | None = None
 
     @property
     def text(self) -> str:
@@ -107,7 +114,7 @@ class Legs:
             latency_ms=track.agent.latency_s * 1e3,
             first_token_ms=None if track.agent.first_token_s is None else track.agent.first_token_s * 1e3,
             usage=draft.usage,
-            cost=self._cost(leg, request, draft, lost=track.lost.is_set() and called.tries > 0),
+            cost=self._cost(leg, draft, failure) if called.tries else Money(),
             tries=called.tries,
             breaker=told.breaker.value,
             finish_reason=draft.finish_reason,
@@ -128,7 +135,8 @@ class Legs:
             raise CallFailed(Failure(kind=FailureKind.REFUSED, detail=detail))
         model = None if leg.model is None else await self._shielded(leg.model, track.model)
         guarded = ShieldedAgent(agent, self._shield, report=track.agent)
-        async with aclosing(guarded.run(self._task(request, agent.capability), model)) as chunks:
+        draft.task = self._task(request, agent.capability)
+        async with aclosing(guarded.run(draft.task, model)) as chunks:
             async for chunk in chunks:
                 if chunk.usage is not None:
                     draft.usage += chunk.usage
@@ -159,13 +167,13 @@ class Legs:
             request_id=request.id,
         )
 
-    def _cost(self, leg: Leg, request: Request, draft: _Draft, *, lost: bool) -> Money:
+    def _cost(self, leg: Leg, draft: _Draft, failure: Failure | None) -> Money:
         if leg.model is None:
             return Money()
         now = datetime.now(UTC)
-        if lost and draft.usage == Usage():
-            # Nobody told what it used, but it was asked and is paid (F6): all that went in and came out.
+        cut = failure is not None and (bool(draft.pieces) or failure.kind in CUT_BY_US)
+        if cut and draft.usage == Usage() and draft.task is not None:
+            # Nobody told what it used, but it was at work: all that went in and came out (L9, F6).
             sampling = Sampling(max_tokens=len(draft.text.encode(errors="surrogatepass")))
-            messages = self._task(request, self._roster.agents[leg.agent].capability).messages
-            return self._prices.upper_bound(leg.model, messages, sampling, now=now)
+            return self._prices.upper_bound(leg.model, draft.task.messages, sampling, now=now)
         return self._prices.cost(leg.model, draft.usage, now=now)

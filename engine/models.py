@@ -97,9 +97,7 @@ class Models:
         """The route of ``model_id``, its client built."""
         model = self.get(model_id)
         if isinstance(model, OpenAIChat):
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # the call meets it too, and says so
+            with contextlib.suppress(OSError, ValueError):  # the call meets it too, and says so
                 await model.warm()
         return model
 

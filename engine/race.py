@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from configs.settings import Settings
 from engine.contract import LegResult
@@ -49,6 +50,12 @@ class _Runner:
     track: Track
     task: asyncio.Task[LegResult]
 
+    def lose(self, *, late: bool) -> None:
+        """End it as a value; ``late``: another one was faster, which its route has to answer for."""
+        self.track.lost.set()
+        self.track.model.outpaced = late
+        self.task.cancel()
+
 
 @dataclass(frozen=True, slots=True)
 class _Hedge:
@@ -75,12 +82,15 @@ class Race:
             track = Track()
             return (await self._legs.run(legs[0], request, floor.hear(track), track),)
         self._budget.called(self._clock())
-        runners = [self._start(legs[0], request, floor, hedge.after_s)]
+        runners = [self._start(legs[0], request, floor)]
         taken = asyncio.create_task(floor.taken.wait())
         out = asyncio.create_task(self._routes.out(hedge.subject).wait())
         try:
-            if await self._is_silent(runners[0], taken, out, hedge.after_s):
-                runners.append(self._start(legs[1], request, floor, hedge.after_s))
+            await self._wait_for_the_first(runners[0], taken, out, hedge.after_s)
+            if floor.holder is None and not runners[0].task.done():
+                if out.done():
+                    runners[0].lose(late=False)  # nobody asks it any more: go on as every new request does
+                runners.append(self._start(legs[1], request, floor))
             await _decided(taken, runners)
             return await _results(floor, runners)
         finally:
@@ -90,22 +100,26 @@ class Race:
                 runner.task.cancel()
             await asyncio.wait((taken, out, *(runner.task for runner in runners)))
 
-    async def _is_silent(
+    async def _wait_for_the_first(
         self, first: _Runner, taken: asyncio.Task[bool], out: asyncio.Task[bool], after_s: float
-    ) -> bool:
-        """Wait for as long as the first has for itself; whether it has said nothing and the next may be asked.
+    ) -> None:
+        """Wait until it speaks or fails, or the next may be asked.
 
-        Over its budget a hedge has to wait until the route's breaker opens: from then on asking the next one is
-        what every new request does too.
+        While it waits in line it is not silent, since nobody has asked it yet. Over the budget it has until its
+        breaker opens.
         """
-        await asyncio.wait((taken, first.task), timeout=after_s, return_when=asyncio.FIRST_COMPLETED)
+        said = (taken, first.task)
+        done: set[asyncio.Task[Any]] = set()
+        left_s = after_s
+        while not done and left_s > 0.0:
+            done, _ = await asyncio.wait(said, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            asked_s = first.track.model.asked_s
+            left_s = after_s if asked_s is None else asked_s + after_s - self._clock()
         if not (taken.done() or first.task.done() or self._budget.take(self._clock())):
-            await asyncio.wait((taken, first.task, out), return_when=asyncio.FIRST_COMPLETED)
-        return not (taken.done() or first.task.done())
+            await asyncio.wait((*said, out), return_when=asyncio.FIRST_COMPLETED)
 
-    def _start(self, leg: Leg, request: Request, floor: _Floor, patience_s: float) -> _Runner:
+    def _start(self, leg: Leg, request: Request, floor: _Floor) -> _Runner:
         track = Track()
-        track.model.patience_s = patience_s
         return _Runner(track, asyncio.create_task(self._legs.run(leg, request, floor.hear(track), track)))
 
     def _hedge(self, legs: tuple[Leg, ...]) -> _Hedge | None:
@@ -134,8 +148,6 @@ async def _results(floor: _Floor, runners: list[_Runner]) -> tuple[LegResult, ..
     """End the losers and wait for the winner; what counts comes last."""
     losers = [runner for runner in runners if floor.holder is not None and runner.track is not floor.holder]
     for loser in losers:
-        loser.track.lost.set()
-        loser.track.model.outpaced = loser is runners[0]
-        loser.task.cancel()
+        loser.lose(late=loser is runners[0])
     ordered = [*losers, *(runner for runner in runners if runner not in losers)]
     return tuple([await runner.task for runner in ordered])

@@ -56,6 +56,9 @@ def breakers(
     _ = debug
     if context.invoked_subcommand is None:
         run(_list(profile, config, as_json))
+    elif as_json or profile is not None or config is not None:
+        # Taken here they would be lost, and the lever of another configuration pulled.
+        raise typer.BadParameter(f"options belong after {context.invoked_subcommand!r}")
 
 
 @app.command("list")
@@ -166,7 +169,6 @@ async def _opened(profile: str | None, config: options.ConfigFile) -> AsyncGener
     from engine.breakers import Breakers  # noqa: PLC0415 - same
     from engine.redis_state import StateRedis  # noqa: PLC0415 - same
     from engine.resilience.shielded import store_breakers  # noqa: PLC0415 - same
-    from memory.errors import BackendUnavailable  # noqa: PLC0415 - same
 
     settings = load_settings(profile, config, read_environment())
     if not settings.breaker.shared:
@@ -182,9 +184,25 @@ async def _opened(profile: str | None, config: options.ConfigFile) -> AsyncGener
         stack.push_async_callback(store.aclose)
         await store.open()
         await store.subjects()
-        if store.degraded:
-            raise BackendUnavailable("redis.state", store.degraded)
+        _refuse_if_alone(store)
         yield settings, store
+
+
+def _refuse_if_alone(store: Breakers) -> None:
+    """What this process would show on its own is not the fleet."""
+    from memory.errors import BackendUnavailable  # noqa: PLC0415 - keeps --help light
+
+    if store.degraded:
+        raise BackendUnavailable("redis.state", store.degraded)
+
+
+async def _refuse_unknown(subject: str, settings: Settings, store: Breakers) -> None:
+    from engine.cli.subjects import configured  # noqa: PLC0415 - keeps --help light
+    from engine.errors import UnknownName  # noqa: PLC0415 - same
+
+    known = {*configured(settings), *await store.subjects()}
+    if subject not in known:
+        raise UnknownName("breaker", subject, known)
 
 
 async def _views(settings: Settings, store: Breakers) -> list[BreakerView]:
@@ -212,21 +230,18 @@ async def _watch(profile: str | None, config: options.ConfigFile, every_s: float
             while looks != times:
                 await asyncio.sleep(every_s)
                 looks += 1
+                _refuse_if_alone(store)
                 live.update(_table(await _views(settings, store)), refresh=True)
 
 
 async def _force(
     subject: str, state: str, actor: str | None, reason: str, how: tuple[str | None, options.ConfigFile, bool]
 ) -> None:
-    from engine.cli.subjects import configured  # noqa: PLC0415 - keeps --help light
-    from engine.contract import BreakerState  # noqa: PLC0415 - same
-    from engine.errors import UnknownName  # noqa: PLC0415 - same
+    from engine.contract import BreakerState  # noqa: PLC0415 - keeps --help light
 
     profile, config, as_json = how
     async with _opened(profile, config) as (settings, store):
-        known = {*configured(settings), *await store.subjects()}
-        if subject not in known:
-            raise UnknownName("breaker", subject, known)
+        await _refuse_unknown(subject, settings, store)
         view = await store.force(
             subject, BreakerState(state), actor=actor if actor is not None else _login(), reason=reason
         )
@@ -237,7 +252,8 @@ async def _force(
 
 
 async def _history(subject: str, profile: str | None, config: options.ConfigFile, as_json: bool) -> None:
-    async with _opened(profile, config) as (_, store):
+    async with _opened(profile, config) as (settings, store):
+        await _refuse_unknown(subject, settings, store)
         moves = await store.history(subject)
     if as_json:
         print_json([asdict(move) for move in moves])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from agents.refs import model_ref
+from agents.refs import model_ref, routed_models
 from configs.settings import Settings
 from engine.resilience.shielded import agent_subject
 
 
 def configured(settings: Settings) -> set[str]:
     """Keys of its agents, of the models in its roles and of their credentials."""
-    routed = {model for chain in settings.roles.values() for model in chain}
-    refs = [model_ref(model, settings) for model in sorted(routed)]
+    refs = [model_ref(model, settings) for model in sorted(routed_models(settings))]
     keys = {ref.credential_subject for ref in refs} - {None}
     return {
         *(agent_subject(agent.name) for agent in settings.agents),

@@ -5,7 +5,6 @@ No I/O and no clock: the shield passes the time in. ``CallReport`` is the one mu
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from agents.contract import Chunk
@@ -25,6 +24,8 @@ class CallReport:
 
     tries: int = 0
     """Calls really made; 0 when the breaker or the deadline said no first."""
+    asked_s: float | None = None
+    """When the last of them began, on the shield's clock; ``None`` while it waits in line."""
     outcome: Outcome | None = None
     """``None`` while the call runs."""
     failure: Failure | None = None
@@ -36,8 +37,6 @@ class CallReport:
     """Time spent in tries, without the pauses between them."""
     outpaced: bool = False
     """Set by a hedge when another route answered first: the cancellation that follows is this route's lateness."""
-    patience_s: float = math.inf
-    """How long a route without a known p95 may take before giving up on it is its failure."""
 
     @property
     def retry_after_s(self) -> float | None:

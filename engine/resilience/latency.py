@@ -6,6 +6,7 @@ a route which was slow is not passed over for ever by callers in a hurry.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import deque
 
@@ -13,34 +14,40 @@ from configs.settings import ShieldSettings
 
 
 class Recent:
-    """First-token times of one route, in seconds."""
+    """First-token times of one route, in seconds.
 
-    __slots__ = ("_by_age", "_settings", "_sorted")
+    A call that was given up on before its first token is a lower bound of one. Leaving it out would make the route
+    look quicker with every call that was too slow.
+    """
+
+    __slots__ = ("_by_age", "_measured", "_settings", "_sorted")
 
     def __init__(self, settings: ShieldSettings) -> None:
         self._settings = settings
-        self._by_age: deque[tuple[float, float]] = deque()
+        self._by_age: deque[tuple[float, float, bool]] = deque()
         self._sorted: list[float] = []
+        self._measured = 0
 
-    def add(self, seconds: float, now_s: float) -> None:
-        """Take note of one call that has produced something."""
+    def add(self, seconds: float, now_s: float, *, measured: bool) -> None:
+        """Take note of one call; ``measured``: it has produced something."""
         if len(self._by_age) >= self._settings.latency_samples:
             self._drop_oldest()
-        self._by_age.append((now_s, seconds))
+        self._by_age.append((now_s, seconds, measured))
+        self._measured += measured
         insort(self._sorted, seconds)
 
     def quantile(self, share: float, now_s: float) -> float | None:
-        """Nearest-rank quantile; ``None`` below ``latency_samples_min`` calls."""
+        """Nearest-rank quantile; ``None`` before ``latency_samples_min`` calls were measured."""
         oldest_s = now_s - self._settings.latency_window_s
         while self._by_age and self._by_age[0][0] < oldest_s:
             self._drop_oldest()
-        known = len(self._sorted)
-        if known < self._settings.latency_samples_min:
+        if self._measured < self._settings.latency_samples_min:
             return None
-        return self._sorted[min(known - 1, int(share * known))]
+        return self._sorted[math.ceil(share * len(self._sorted)) - 1]
 
     def _drop_oldest(self) -> None:
-        _, seconds = self._by_age.popleft()
+        _, seconds, measured = self._by_age.popleft()
+        self._measured -= measured
         del self._sorted[bisect_left(self._sorted, seconds)]
 
 
@@ -51,11 +58,11 @@ class Latencies:
         self._settings = settings
         self._routes: dict[str, Recent] = {}
 
-    def add(self, subject: str, seconds: float, now_s: float) -> None:
-        """Take note of one call."""
+    def add(self, subject: str, seconds: float, now_s: float, *, measured: bool = True) -> None:
+        """Take note of one call; ``measured`` is false for one that was given up on."""
         if subject not in self._routes:
             self._routes[subject] = Recent(self._settings)
-        self._routes[subject].add(seconds, now_s)
+        self._routes[subject].add(seconds, now_s, measured=measured)
 
     def p50(self, subject: str, now_s: float) -> float | None:
         """The middle, in seconds; ``None`` while unknown."""

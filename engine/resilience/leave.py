@@ -10,7 +10,7 @@ import itertools
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configs.kernel import Failure, Outcome
 from configs.settings import Settings
@@ -66,8 +66,8 @@ class Leaves:
         self._clock = clock
         self._ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count())
 
-    async def ask(self, route: Route, remaining_s: float, *, limited: bool) -> Leave:
-        """Leave for one call. Waits for a place where there is a line (``limited``). Raises ``CallRefused``."""
+    async def ask(self, route: Route, patience_s: float, *, limited: bool) -> Leave:
+        """Leave for one call, waiting for a place at a gate (``limited``). Raises ``CallRefused``."""
         leave = await self._permitted(route, self._routes.gate(route) if limited else None)
         gate = leave.gate
         if gate is None or gate.enter():
@@ -76,7 +76,7 @@ class Leaves:
         leave.left = True
         await self.settle(leave, Ended(outcome=Outcome.CANCEL))
         try:
-            placed = await gate.wait(remaining_s)
+            placed = await gate.wait(patience_s)
         except NoPlace as full:
             raise CallRefused(_no_place(leave.permit, full.reason, full.retry_after_s)) from None
         if not placed:
@@ -94,11 +94,17 @@ class Leaves:
         leave.settled = True
         bad_key = leave.key is not None and ended.outcome in KEY_IS_BAD
         outcome = Outcome.REFUSED if bad_key else ended.outcome
-        await self._tell(leave.permit, await self._report(leave.route, outcome, ended))
-        if leave.key is not None and (bad_key or leave.key.probe):
-            good = ended.outcome in KEY_IS_GOOD
-            verdict = ended.outcome if bad_key else Outcome.OK if good else Outcome.CANCEL
-            await self._tell(leave.key, _plain(verdict, ended))
+        result = _plain(outcome, ended)
+        try:
+            result = await self._within_pool(leave.route, result)
+        finally:  # whoever is cancelled on the way has still had its call
+            try:
+                await self._tell(leave.permit, result)
+            finally:
+                if leave.key is not None and (bad_key or leave.key.probe):
+                    good = ended.outcome in KEY_IS_GOOD
+                    verdict = ended.outcome if bad_key else Outcome.OK if good else Outcome.CANCEL
+                    await self._tell(leave.key, _plain(verdict, ended))
 
     def leave(self, leave: Leave, ended: Ended, first_token_s: float | None, held_s: float) -> None:
         """Free the place; once in effect."""
@@ -129,25 +135,24 @@ class Leaves:
             return after
         after.left = True
         await self.settle(after, Ended(outcome=Outcome.CANCEL))
-        raise CallRefused(_no_place(after.permit, "the line was cleared when the breaker opened", 0.0))
+        raise CallRefused(_no_place(after.permit, "the line was cleared when the breaker opened", None))
 
     async def _free(self, key: Permit | None) -> None:
         if key is not None and key.probe:
             await self._tell(key, Report(outcome=Outcome.CANCEL))
 
-    async def _report(self, route: Route, outcome: Outcome, ended: Ended) -> Report:
-        plain = _plain(outcome, ended)
+    async def _within_pool(self, route: Route, result: Report) -> Report:
+        """The report with its leave to open the breaker, which depends on the others of the pool."""
         ejection_max = self._settings.breaker.ejection_max
         pool = self._routes.pools.get(route.subject, ())
-        if outcome is not Outcome.FAIL or ejection_max >= 1.0 or not pool:
-            return plain
+        if ejection_max >= 1.0 or not pool or not (result.outcome is Outcome.FAIL or result.slow):
+            return result
         try:
             views = await self._breakers.view(pool)
         except Exception as exc:
             log.warning("%s: its pool could not be looked at", route.subject, exc_info=exc)
-            return plain
-        allowed = may_open(route.subject, views, ejection_max)
-        return Report(outcome=outcome, reason=plain.reason, retry_after_s=plain.retry_after_s, may_open=allowed)
+            return result
+        return replace(result, may_open=may_open(route.subject, views, ejection_max))
 
     async def _acquire(self, subject: str) -> Permit | Refusal:
         call_id = next(self._ids)
@@ -180,7 +185,7 @@ def _plain(outcome: Outcome, ended: Ended) -> Report:
     )
 
 
-def _no_place(permit: Permit, reason: str, retry_after_s: float) -> Refusal:
+def _no_place(permit: Permit, reason: str, retry_after_s: float | None) -> Refusal:
     return Refusal(
         subject=permit.subject,
         state=permit.state,

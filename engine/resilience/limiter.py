@@ -19,6 +19,8 @@ from engine.resilience.gradient import Gradient
 
 PRIORITIES = ("high", "normal", "low")
 HELD_WEIGHT = 0.1
+SAYS_NOTHING = frozenset({Outcome.CANCEL, Outcome.REFUSED})
+"""Ends that came from this side: how long such a call held its place is not how long calls take."""
 SHRINKS = frozenset({Outcome.FAIL, Outcome.THROTTLE})
 CLOSES = frozenset({BreakerState.OPEN, BreakerState.PARKED, BreakerState.FORCED_OPEN})
 _rank: ContextVar[int] = ContextVar("priority", default=1)
@@ -37,7 +39,7 @@ def asking_as(priority: str) -> Generator[None]:
 class NoPlace(Exception):
     """The line is full, or moves too slowly for this call. Never leaves the shield."""
 
-    def __init__(self, reason: str, retry_after_s: float) -> None:
+    def __init__(self, reason: str, retry_after_s: float | None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after_s = retry_after_s
@@ -76,10 +78,12 @@ class Gate:
         Raises ``NoPlace`` at once when the line is full or too slow, and later when patience runs out or somebody
         more important came.
         """
+        if self.enter():  # a place came free while its caller was still giving its permit back
+            return True
         rank = _rank.get()
         patience_s = min(patience_s, self._settings.wait_s)
         expected_s = self._expected_s(rank)
-        if expected_s > patience_s:
+        if expected_s is not None and expected_s > patience_s:
             raise NoPlace(f"{self.running} calls under way, {self.waiting} waiting", expected_s)
         if self.waiting >= self._settings.queue_max:
             self._send_one_away(rank)
@@ -98,7 +102,8 @@ class Gate:
 
     def leave(self, outcome: Outcome, first_token_s: float | None, held_s: float, now_s: float) -> None:
         """Free the place of a call that took ``held_s``."""
-        self._held_s += HELD_WEIGHT * (held_s - self._held_s) if self._held_s else held_s
+        if outcome not in SAYS_NOTHING:
+            self._held_s += HELD_WEIGHT * (held_s - self._held_s) if self._held_s else held_s
         if outcome in SHRINKS:
             self._gradient.dropped(now_s, self._held_s)
         elif outcome is Outcome.OK and first_token_s is not None:
@@ -131,16 +136,20 @@ class Gate:
                     self.running += 1
                     place.set_result(True)
 
-    def _expected_s(self, rank: int) -> float:
+    def _expected_s(self, rank: int) -> float | None:
+        """How long a newcomer waits; ``None`` while nobody knows how long a call takes."""
+        if not self._held_s:
+            return None
         ahead = sum(len(line) for line in self._lines[: rank + 1])
         return self._held_s * self._gradient.rounds(ahead + 1)
 
     def _send_one_away(self, rank: int) -> None:
         reason = f"{self.running} calls under way and the line is full"
-        for line in reversed(self._lines[rank + 1 :]):
-            if line:
-                last = line.pop()
+        for lower in reversed(range(rank + 1, len(self._lines))):
+            if self._lines[lower]:
+                last = self._lines[lower].pop()
                 if not last.done():
-                    last.set_exception(NoPlace(f"{reason}; a more important call came", self._expected_s(rank)))
+                    wait_s = self._expected_s(lower)
+                    last.set_exception(NoPlace(f"{reason}; a more important call came", wait_s))
                 return
         raise NoPlace(reason, self._expected_s(rank))

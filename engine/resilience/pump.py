@@ -58,11 +58,16 @@ class Pump(Generic[T]):
         self.task.result()
         return END
 
-    async def close(self, patience_s: float) -> bool:
-        """Stop reading and close the upstream; whether that ended within ``patience_s``."""
-        if not self.task.done():
+    def stop(self) -> None:
+        """Stop reading and begin to close the upstream, without waiting for it."""
+        if not self.task.done() and not self._closing:
             self._closing = True
             self.task.cancel()
+
+    async def close(self, patience_s: float) -> bool:
+        """Stop reading and close the upstream; whether that ended within ``patience_s``."""
+        self.stop()
+        if not self.task.done():
             await asyncio.wait((self.task,), timeout=patience_s)
         return self.task.done()
 

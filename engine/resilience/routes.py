@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from configs.settings import Settings
 from engine.contract import BreakerMoved, BreakerState, BreakerView
 from engine.resilience.latency import Latencies
-from engine.resilience.limiter import Gate
+from engine.resilience.limiter import CLOSES, Gate
 
-OUT = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
+EJECTED = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.PARKED, BreakerState.FORCED_OPEN})
+"""Not there for everybody, so that one more of the pool may not go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Routes:
         self.latencies = Latencies(settings.shield)
         self._limiter = settings.limiter
         self._gates: dict[str, Gate] = {}
+        self._gates_of_key: dict[str, list[Gate]] = {}
         self._out: dict[str, asyncio.Event] = {}
 
     def gate(self, route: Route) -> Gate | None:
@@ -48,6 +50,8 @@ class Routes:
         gate = self._gates.get(route.subject)
         if gate is None:
             gate = self._gates[route.subject] = Gate(self._limiter, route.most)
+            if route.credential is not None:
+                self._gates_of_key.setdefault(route.credential, []).append(gate)
         return gate
 
     def out(self, subject: str) -> asyncio.Event:
@@ -58,14 +62,17 @@ class Routes:
 
     def moved(self, event: BreakerMoved) -> None:
         """A breaker has changed its state."""
-        if event.after in OUT and (waited_for := self._out.pop(event.subject, None)) is not None:
+        if event.after in CLOSES and (waited_for := self._out.pop(event.subject, None)) is not None:
             waited_for.set()
         gate = self._gates.get(event.subject)
         if gate is not None:
             gate.moved(event)
+        if event.after in CLOSES:
+            for behind in self._gates_of_key.get(event.subject, ()):
+                behind.moved(event)
 
 
 def may_open(subject: str, pool: Mapping[str, BreakerView], ejection_max: float) -> bool:
     """Whether one more of ``pool`` may open: at most that share of it, and one always (max ejection)."""
-    others = sum(view.state in OUT for name, view in pool.items() if name != subject)
+    others = sum(view.state in EJECTED for name, view in pool.items() if name != subject)
     return others < max(1, int(ejection_max * len(pool)))

@@ -166,6 +166,7 @@ class Shield:
         pump = Pump(call.open_stream, self._settings.shield.read_ahead)
         self._running.add(pump.task)
         pump.task.add_done_callback(self._running.discard)
+        timer = self._settle_at_its_deadline(leave, watch, nested=call.limits.nested) if leave.probe else None
         outcome, failure = Outcome.CANCEL, None
         try:
             while (item := await self._next(pump, watch, leave)) is not END:
@@ -185,26 +186,48 @@ class Shield:
                 raise
             raise LeafCallFailed(failure, subject=call.route.subject, outcome=outcome) from exc
         finally:
-            await self._finish(call, leave, watch, outcome, failure)
-            if not await pump.close(self._settings.shield.close_s):
-                log.warning("%s: a call that was cut is still cleaning up", call.route.subject)
+            if timer is not None:
+                timer.cancel()
+            pump.stop()
+            ended, first_s = self._ended(call, watch, outcome, failure)
+            try:
+                await self._leaves.settle(leave, ended)
+            finally:  # also when somebody leaves during the report; the place is free when the upstream has gone
+                try:
+                    if not await pump.close(self._settings.shield.close_s):
+                        log.warning("%s: a call that was cut is still cleaning up", call.route.subject)
+                finally:
+                    self._leaves.leave(leave, ended, first_s, self._clock() - watch.started_s)
 
-    async def _finish(
-        self, call: _Call[T], leave: Leave, watch: Watch, outcome: Outcome, failure: Failure | None
-    ) -> None:
+    def _settle_at_its_deadline(self, leave: Leave, watch: Watch, *, nested: bool) -> asyncio.TimerHandle:
+        """A probe whose reader is slow gives its permit back in time all the same (B1b)."""
+
+        def settle() -> None:
+            if not watch.produced and not nested:
+                return  # silent until now: ``_next`` cuts it in this very moment, and that is a failure
+            task = asyncio.create_task(self._leaves.settle(leave, _so_far(watch)))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+        return asyncio.get_running_loop().call_later(self._settings.breaker.probe_deadline_s, settle)
+
+    def _ended(
+        self, call: _Call[T], watch: Watch, outcome: Outcome, failure: Failure | None
+    ) -> tuple[Ended, float | None]:
+        """What the breaker is told, and the time to the first token if there was one."""
         now_s = self._clock()
         call.report.ended(outcome, failure, watch, now_s)
+        if call.limits.nested:
+            return Ended(outcome=outcome, failure=failure), None
         first_s = watch.first_token_s
-        if outcome is Outcome.OK and first_s is None and not call.limits.nested:
+        if outcome is Outcome.OK and first_s is None:
             first_s = now_s - watch.started_s  # a unary call: its answer is its first token
-        if first_s is not None and not call.limits.nested:
+        if first_s is not None:
             self.routes.latencies.add(call.route.subject, first_s, now_s)
-        ended = Ended(outcome=outcome, failure=failure, slow=watch.was_slow(first_s))
         late = self._late(call, watch, outcome, now_s)
         if late is not None:
-            ended = Ended(outcome=Outcome.FAIL, failure=late)
-        self._leaves.leave(leave, ended, first_s, now_s - watch.started_s)
-        await self._leaves.settle(leave, ended)
+            return Ended(outcome=Outcome.FAIL, failure=late), first_s
+        return Ended(outcome=outcome, failure=failure, slow=watch.was_slow(first_s)), first_s
 
     def _late(self, call: _Call[T], watch: Watch, outcome: Outcome, now_s: float) -> Failure | None:
         """The failure of a route given up on before its first token but after its own p95: the first-token rule.
@@ -212,12 +235,14 @@ class Shield:
         Neutral for whoever gave up, but not for the route: hanging calls would otherwise never open its breaker
         while every caller's deadline is shorter than ``first_token_s``.
         """
-        if call.limits.nested or watch.produced:
+        if watch.produced:
             return None
         gave_up = outcome is Outcome.DEADLINE or (outcome is Outcome.CANCEL and call.report.outpaced)
         usual_s = self.routes.latencies.p95(call.route.subject, now_s)
         waited_s = now_s - watch.started_s
-        if not gave_up or waited_s < (call.report.patience_s if usual_s is None else usual_s):
+        if gave_up:
+            self.routes.latencies.add(call.route.subject, waited_s, now_s, measured=False)
+        if not gave_up or usual_s is None or waited_s < usual_s:
             return None
         return Failure(
             kind=FailureKind.FIRST_TOKEN_TIMEOUT, detail=f"no first token when given up on, {waited_s:.3g} s"
@@ -228,8 +253,7 @@ class Shield:
         while True:
             now_s = self._clock()
             if watch.probe_is_over(now_s):
-                shown = Ended(outcome=Outcome.OK if watch.produced else Outcome.CANCEL)
-                await self._leaves.settle(leave, shown)
+                await self._leaves.settle(leave, _so_far(watch))
             wait_s, meaning = watch.limit(now_s)
             out_of_time = meaning is FailureKind.DEADLINE and wait_s <= 0.0
             if not out_of_time and await pump.wait(wait_s):
@@ -267,7 +291,8 @@ class Shield:
             call.report.refused(Outcome.DEADLINE, failure)
             raise LeafCallFailed(failure, subject=call.route.subject, outcome=Outcome.DEADLINE)
         try:
-            leave = await self._leaves.ask(call.route, remaining_s, limited=not call.limits.nested)
+            patience_s = remaining_s - (usual_s or 0.0)  # after the line there must be time for the call (F3)
+            leave = await self._leaves.ask(call.route, patience_s, limited=not call.limits.nested)
         except CallRefused as refused:
             call.report.breaker = refused.refusal.state
             if call.report.tries == call.tries_before:
@@ -275,6 +300,7 @@ class Shield:
             raise
         call.report.breaker = leave.permit.state
         call.report.tries += 1
+        call.report.asked_s = self._clock()
         return leave
 
 
@@ -293,6 +319,13 @@ def _call(
         limits=limits,
         report=kept,
         tries_before=kept.tries,
+    )
+
+
+def _so_far(watch: Watch) -> Ended:
+    """What a probe has shown when its time is over: text, slow or not, or nothing either way."""
+    return Ended(
+        outcome=Outcome.OK if watch.produced else Outcome.CANCEL, slow=watch.was_slow(watch.first_token_s)
     )
 
 

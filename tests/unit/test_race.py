@@ -28,6 +28,7 @@ class Script:
     silent_s: float
     speaks_s: float = 0.0
     fails: bool = False
+    in_line_s: float = 0.0
 
 
 @dataclass
@@ -50,6 +51,9 @@ class ScriptedLegs:
         self.running += 1
         outcome = Outcome.FAIL if script.fails else Outcome.OK
         try:
+            if script.in_line_s:
+                await pause(script.in_line_s)
+            track.model.asked_s = asyncio.get_running_loop().time()
             await pause(script.silent_s)
             if not script.fails:
                 hear("text")
@@ -157,7 +161,7 @@ async def test_the_budget_bounds_second_calls() -> None:
 @on_virtual_time
 @pytest.mark.req("brk.fallback")
 async def test_over_its_budget_a_race_waits_until_the_breaker_opens() -> None:
-    """Three of ten are hedged; the breaker that their lateness opens lets the other seven go on to the next."""
+    """Three of ten are hedged; when the route's breaker opens the other seven leave it for the next one."""
     legs = ScriptedLegs({"first": Script(60.0), "second": Script(0.1)})
     racing, routes = race(legs, hedge_share=0.0, retry_floor=3)
     began = asyncio.get_running_loop().time()
@@ -171,6 +175,15 @@ async def test_over_its_budget_a_race_waits_until_the_breaker_opens() -> None:
     results = await asyncio.gather(*running)
     assert [outcomes(each)[-1] for each in results] == [("second", Outcome.OK)] * 10
     assert asyncio.get_running_loop().time() - began == pytest.approx(2.1)
+    assert (legs.running, len(legs.outpaced)) == (0, 3)
+
+
+@on_virtual_time
+async def test_waiting_in_line_is_not_silence() -> None:
+    """A call that has no place yet is not hedged, however long: overload would be passed on to the next route."""
+    legs = ScriptedLegs({"first": Script(0.1, in_line_s=20.0), "second": Script(0.0)})
+    results = await race(legs)[0].run((FIRST, SECOND), request(), None)
+    assert (outcomes(results), len(legs.started)) == ([("first", Outcome.OK)], 1)
 
 
 @on_virtual_time

@@ -8,8 +8,9 @@ import pytest
 
 from configs.kernel import FailureKind, Outcome
 from configs.settings import BreakerSettings, LimiterSettings, Settings
-from engine.contract import BreakerState, Report
+from engine.contract import BreakerState, BreakerView, Permit, Report
 from engine.resilience.errors import CallRefused, LeafCallFailed
+from engine.resilience.local import LocalBreakerStore
 from engine.resilience.routes import Route, Routes
 from engine.resilience.shield import Shield
 from tests.support.shield_lab import FINISH, HANG, SUBJECT, Lab, failure, pause
@@ -51,17 +52,98 @@ async def test_more_calls_than_places_wait_and_then_are_refused() -> None:
 @on_virtual_time
 @pytest.mark.req("brk.overload")
 async def test_a_breaker_that_opens_clears_the_line() -> None:
-    """The waiting calls learn at once that the route is out; none of them connects."""
+    """Two hang and three wait: the three learn at once that the route is out, and none of them connects."""
     lab = Lab(FEW, retries=0)
-    lab.upstream.play(1.0, failure(FailureKind.CONNECT))
-    trip = [asyncio.create_task(lab.text()) for _ in range(5)]
-    await asyncio.wait(trip)
-    opened = lab.upstream.opened
-    assert opened == 5
-    assert lab.view().state is OPEN
-    with pytest.raises(CallRefused, match="breaker is open"):
-        await lab.text()
-    assert lab.upstream.opened == opened
+    lab.upstream.play(HANG)
+    calls = [asyncio.create_task(lab.text()) for _ in range(5)]
+    await pause(1.0)
+    assert lab.upstream.opened == 2
+    await lab.store.force(SUBJECT, BreakerState.FORCED_OPEN, actor="ada", reason="drill")
+    await pause(0.01)
+    refused = [call.exception() for call in calls if call.done()]
+    assert [str(error) for error in refused] == ["breaker is forced_open: drill"] * 3
+    assert lab.upstream.opened == 2
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+
+
+@on_virtual_time
+@pytest.mark.req("brk.everywhere")
+async def test_a_parked_key_clears_the_lines_of_all_its_models() -> None:
+    """Who waits for a place behind a key that has just been refused goes on at once."""
+    lab = Lab(FEW)
+    lab.upstream.play(HANG)
+    calls = [asyncio.create_task(say(lab)) for _ in range(4)]
+    await pause(1.0)
+    lab.store.of(KEY).report(await lab.permit(KEY), Report(outcome=Outcome.AUTH))
+    await pause(0.01)
+    assert [call.done() for call in calls] == [False, False, True, True]
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+
+
+class SlowStore(LocalBreakerStore):
+    """Every report is a round trip of a second."""
+
+    async def report(self, permit: Permit, result: Report) -> BreakerView:
+        """A second later."""
+        await pause(1.0)
+        return await super().report(permit, result)
+
+
+def over_slow_store(lab: Lab, **changes: object) -> tuple[Shield, SlowStore]:
+    """A shield whose breakers answer reports slowly."""
+    loop = asyncio.get_running_loop()
+    store = SlowStore(lab.settings.breaker, clock=loop.time, sample=lambda: 0.5, listeners=(lab.routes.moved,))
+    return Shield(store, lab.settings, clock=loop.time, sample=lambda: 0.5, routes=lab.routes), store
+
+
+@on_virtual_time
+@pytest.mark.req("brk.overload")
+async def test_a_place_that_comes_free_while_a_permit_goes_back_is_taken() -> None:
+    """The gate is looked at again: a caller that queued at an empty one would wait for ever, and all after it."""
+    lab = Lab(Settings(limiter=LimiterSettings(start=1, most=1, restart=1)))
+    shield, store = over_slow_store(lab)
+    await store.force(SUBJECT, BreakerState.DISABLED, actor="ada", reason="")
+    lab.upstream.play(0.5, "yes", FINISH)
+
+    async def text() -> str:
+        stream = shield.stream(Route(subject=SUBJECT), lab.upstream.open, lab.deadline(60.0))
+        return "".join([chunk.text async for chunk in stream])
+
+    assert await asyncio.gather(*(text() for _ in range(3))) == ["yes"] * 3
+
+
+@on_virtual_time
+@pytest.mark.req("brk.semantics")
+async def test_a_client_that_leaves_during_the_report_leaves_no_call_behind() -> None:
+    """Fault 78: the hanging upstream was cut before the breaker is told, so a cancellation cannot spare it."""
+    lab = Lab(first_token_s=2.0, retries=0)
+    shield, _ = over_slow_store(lab)
+    lab.upstream.play(HANG)
+    call = asyncio.create_task(anext(shield.stream(Route(subject=SUBJECT), lab.upstream.open, lab.deadline(60.0))))
+    await pause(2.5)
+    assert (lab.upstream.opened, lab.upstream.closed) == (1, 1)
+    call.cancel()
+    await asyncio.wait((call,))
+    assert lab.routes.gate(Route(subject=SUBJECT)).running == 0
+
+
+@on_virtual_time
+@pytest.mark.req("brk.semantics")
+async def test_a_key_is_told_although_the_caller_leaves_while_the_route_is() -> None:
+    """B8: the probe of the credential is free again, and its verdict is not lost."""
+    lab = Lab(retries=0)
+    shield, store = over_slow_store(lab)
+    lab.upstream.play(failure(FailureKind.STATUS, status=401))
+    route = Route(subject=SUBJECT, credential=KEY)
+    call = asyncio.create_task(anext(shield.stream(route, lab.upstream.open, lab.deadline(60.0))))
+    await pause(0.5)
+    call.cancel()
+    await asyncio.wait((call,))
+    assert store.of(KEY).view().state is PARKED
 
 
 @on_virtual_time
@@ -214,7 +296,7 @@ async def test_the_last_routes_of_a_chain_are_not_ejected() -> None:
 @on_virtual_time
 @pytest.mark.req("brk.semantics")
 async def test_a_route_that_is_back_is_not_overrun() -> None:
-    """Ramp-up: after the probe two calls at once, then four, although fifty are waiting."""
+    """Ramp-up: after the probe three calls at once, then six, then twelve, although fifty are waiting."""
     lab = Lab(Settings(limiter=LimiterSettings(start=50)), retries=0)
     await lab.until_half_open()
     lab.upstream.play(1.0, "yes", FINISH)
@@ -225,5 +307,49 @@ async def test_a_route_that_is_back_is_not_overrun() -> None:
         await pause(0.5)
         seen.append(lab.upstream.opened - lab.upstream.closed)
         await pause(0.5)
-    assert seen == [2, 4, 8]
+    assert seen == [3, 6, 12]
     assert await asyncio.gather(*calls) == ["yes"] * 50
+
+
+@on_virtual_time
+@pytest.mark.req("brk.semantics")
+async def test_a_slow_probe_opens_again_also_while_it_still_speaks() -> None:
+    """First text after 25 of 30 s and no end: at the probe's deadline that is what it has shown."""
+    lab = Lab(retries=0)
+    await lab.until_half_open()
+    lab.upstream.play(25.0, "late", 10.0, "on", FINISH)
+    assert await lab.text() == "lateon"
+    assert lab.view().state is OPEN
+
+
+@on_virtual_time
+@pytest.mark.req("brk.semantics")
+async def test_a_slow_reader_does_not_keep_the_probe() -> None:
+    """B1b: it has the first text and reads no more; the permit is back before its lease ends."""
+    lab = Lab(retries=0)
+    await lab.until_half_open()
+    lab.upstream.play("first", *["more"] * 100, FINISH)
+    stream = lab.stream()
+    await anext(stream)
+    await pause(31.0)
+    assert (lab.view().state, lab.leases()) == (CLOSED, 0)
+    await stream.aclose()
+
+
+@on_virtual_time
+@pytest.mark.req("brk.semantics")
+async def test_slow_routes_are_not_all_ejected_either() -> None:
+    """Max ejection holds for the slow rule, and a route that is half open still counts as out."""
+    loop = asyncio.get_running_loop()
+    lab = Lab(Settings(breaker=BreakerSettings(ejection_max=0.5, window_s=600.0)), retries=0)
+    pool = ("model:a", "model:b")
+    routes = Routes(lab.settings, dict.fromkeys(pool, pool))
+    shield = Shield(lab.store, lab.settings, clock=loop.time, sample=lambda: 0.5, routes=routes)
+    lab.upstream.play(25.0, "late", FINISH)
+    for subject in pool:
+        for _ in range(20):
+            stream = shield.stream(Route(subject=subject), lab.upstream.open, lab.deadline(90.0))
+            async for _ in stream:
+                pass
+    assert lab.view("model:a").state is not CLOSED
+    assert lab.view("model:b").state is CLOSED
