@@ -16,7 +16,7 @@ from tests.support.fault_lab import BAD, GOOD, PRICE
 Breaker = Literal["counted", "neutral", "parked"]
 Charge = Literal["nothing", "reported", "estimated", "bound"]
 """``bound``: cut by us while it was at work: all that went in and came out is charged, though nobody counted."""
-QUICK = {"models": {BAD: {**PRICE, "first_token_s": 0.6}, GOOD: PRICE}}
+QUICK = {"models": {BAD: {**PRICE, "first_token_s": 0.4}, GOOD: PRICE}}
 CAPS = {"http": {"response_bytes_max": 50_000}, "request": {"answer_bytes_max": 20_000}}
 COURSES = {14, 15, 16, 19, 20, 21, 40, 41, 42}
 
@@ -93,8 +93,8 @@ CASES = [
     failed(26, "hang-after-headers", "bound", sections=QUICK),
     failed(26, "slow-headers", "bound", seconds=60.0, sections=QUICK),
     failed(26, "slow-first-token", "bound", seconds=60.0, sections=QUICK),
-    failed(27, "trickle", "bound", seconds=10.0, sections={"shield": {"retries": 0, "idle_s": 1.0}}),
-    failed(28, "silence", "bound", sections={"shield": {"retries": 0, "idle_s": 1.0}}),
+    failed(27, "trickle", "bound", seconds=10.0, sections={"shield": {"retries": 0, "idle_s": 0.6}}),
+    failed(28, "silence", "bound", sections={"shield": {"retries": 0, "idle_s": 0.6}}),
     failed(29, "bad-line", "estimated"),
     failed(30, "not-json", "nothing"),
     failed(30, "cut-json", "nothing"),
