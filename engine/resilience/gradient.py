@@ -40,10 +40,15 @@ class Gradient:
         """Calls that may run at once."""
         return max(1, int(self.limit))
 
+    @property
+    def ramping(self) -> bool:
+        """Doubling up to what it was before an outage."""
+        return self.limit < self._known_good
+
     def rounds(self, calls: int) -> float:
         """How many rounds of calls it takes until the last of ``calls`` in line has had its turn."""
         share = calls / self.places
-        return math.log2(1.0 + share) if self.limit < self._known_good else share
+        return math.log2(1.0 + share) if self.ramping else share
 
     def answered(self, first_token_s: float, running: int) -> None:
         """A call went well; ``running`` calls were under way, itself included."""
@@ -59,7 +64,7 @@ class Gradient:
             shrunk = self.limit * max(SHRINK_MOST, ratio)
             self._become(self.limit + self._settings.smoothing * (shrunk - self.limit) / self.limit)
             self._known_good = min(self._known_good, self.limit)
-        elif self.limit < self._known_good:
+        elif self.ramping:
             self._become(min(self.limit + 1.0, self._known_good))
         else:
             self._become(self.limit + self._settings.smoothing * GROWTH / self.limit)

@@ -18,7 +18,9 @@ from engine.contract import BreakerMoved, BreakerState
 from engine.resilience.gradient import Gradient
 
 PRIORITIES = ("high", "normal", "low")
-HELD_WEIGHT = 0.1
+HELD_WEIGHT = PACE_WEIGHT = 0.1
+SURE = 0.7
+"""In an overload the line is always as long as it may be, so that without a margin every other wait is too long."""
 SAYS_NOTHING = frozenset({Outcome.CANCEL, Outcome.REFUSED})
 """Ends that came from this side: how long such a call held its place is not how long calls take."""
 SHRINKS = frozenset({Outcome.FAIL, Outcome.THROTTLE})
@@ -53,6 +55,8 @@ class Gate:
         self._gradient = Gradient(settings, settings.most if most is None else most)
         self._lines: tuple[deque[asyncio.Future[bool]], ...] = tuple(deque() for _ in PRIORITIES)
         self._held_s = 0.0
+        self._pace_s = 0.0
+        self._handed_s: float | None = None
         self.running = 0
 
     @property
@@ -83,7 +87,7 @@ class Gate:
         rank = _rank.get()
         patience_s = min(patience_s, self._settings.wait_s)
         expected_s = self._expected_s(rank)
-        if expected_s is not None and expected_s > patience_s:
+        if expected_s is not None and expected_s > SURE * patience_s:
             raise NoPlace(f"{self.running} calls under way, {self.waiting} waiting", expected_s)
         if self.waiting >= self._settings.queue_max:
             self._send_one_away(rank)
@@ -108,7 +112,7 @@ class Gate:
             self._gradient.dropped(now_s, self._held_s)
         elif outcome is Outcome.OK and first_token_s is not None:
             self._gradient.answered(first_token_s, self.running)
-        self._give_back()
+        self._give_back(now_s)
 
     def moved(self, event: BreakerMoved) -> None:
         """Nobody waits for a route that is out, and one that is back is asked with care (ramp-up)."""
@@ -125,9 +129,9 @@ class Gate:
         if place in self._lines[rank]:
             self._lines[rank].remove(place)
         elif not place.cancelled() and place.exception() is None and place.result():
-            self._give_back()  # it was given a place in the very moment in which it left
+            self._give_back(None)  # it was given a place in the very moment in which it left
 
-    def _give_back(self) -> None:
+    def _give_back(self, now_s: float | None) -> None:
         self.running -= 1
         for line in self._lines:
             while line and self.running < self._gradient.places:
@@ -135,13 +139,26 @@ class Gate:
                 if not place.done():
                     self.running += 1
                     place.set_result(True)
+                    self._handed(now_s)
+
+    def _handed(self, now_s: float | None) -> None:
+        """The line has moved by one. How fast it does tells a newcomer's wait, this loop's own lag included."""
+        if not self.waiting:
+            self._handed_s, self._pace_s = None, 0.0
+            return
+        if now_s is not None and self._handed_s is not None:
+            step_s = now_s - self._handed_s
+            self._pace_s += PACE_WEIGHT * (step_s - self._pace_s) if self._pace_s else step_s
+        self._handed_s = now_s
 
     def _expected_s(self, rank: int) -> float | None:
         """How long a newcomer waits; ``None`` while nobody knows how long a call takes."""
         if not self._held_s:
             return None
         ahead = sum(len(line) for line in self._lines[: rank + 1])
-        return self._held_s * self._gradient.rounds(ahead + 1)
+        by_calls_s = self._held_s * self._gradient.rounds(ahead + 1)
+        # While the places are doubling, yesterday's pace is too slow.
+        return by_calls_s if self._gradient.ramping else max(by_calls_s, self._pace_s * (ahead + 1))
 
     def _send_one_away(self, rank: int) -> None:
         reason = f"{self.running} calls under way and the line is full"

@@ -118,6 +118,27 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
 
 
 @on_virtual_time
+@pytest.mark.req("brk.overload")
+async def test_the_wait_is_foreseen_by_how_fast_the_line_moves() -> None:
+    """Calls say that they took 0.1 s, places are handed over every 2 s: five ahead is 12 s, whatever calls say."""
+    gate, order = Gate(LimiterSettings(start=1, least=1, most=1, restart=1), None), list[str]()
+    gate.enter()
+    waiting = [asyncio.create_task(line_up(gate, str(n), order)) for n in range(8)]
+    for _ in range(3):
+        await pause(2.0)
+        end(gate, held_s=0.1)
+    await settled()
+    with pytest.raises(NoPlace) as caught:
+        await gate.wait(5.0)
+    assert caught.value.retry_after_s == pytest.approx(12.0)
+    for _ in waiting:
+        end(gate, held_s=0.1)
+        await settled()
+    await asyncio.gather(*waiting)
+    assert order == [str(n) for n in range(8)]
+
+
+@on_virtual_time
 async def test_patience_ends() -> None:
     """Nobody knew how long it takes; after its own limit a call gives up and leaves no trace."""
     gate = Gate(ONE, None)
