@@ -153,7 +153,7 @@ class QueueSettings(Section):
 
     enabled: bool = True
     length_max: PositiveInt = 10_000
-    """Tickets that may wait or be worked on; beyond it low priority is shed first. As many finished ones are kept."""
+    """Tickets that may wait or be worked on; beyond it low priority is shed first. As many final ones are kept."""
     expiry_s: PositiveInt = 86_400
     """How long a request may wait for its answer; its prompt rests in ``redis.state`` no longer than that."""
     keep_s: PositiveInt = 86_400

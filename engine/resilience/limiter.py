@@ -20,7 +20,7 @@ from engine.resilience.gradient import Gradient
 PRIORITIES = ("high", "normal", "low")
 HELD_WEIGHT = PACE_WEIGHT = 0.1
 SURE = 0.7
-"""In an overload the line is always as long as it may be, so that without a margin every other wait is too long."""
+"""In an overload the line is always as long as it may be: without a margin every other wait is too long."""
 SAYS_NOTHING = frozenset({Outcome.CANCEL, Outcome.REFUSED})
 """Ends that came from this side: how long such a call held its place is not how long calls take."""
 SHRINKS = frozenset({Outcome.FAIL, Outcome.THROTTLE})

@@ -153,4 +153,4 @@ def test_every_async_test_gets_the_task_check(pytester: pytest.Pytester) -> None
 def test_a_failure_about_invalid_text_can_be_reported() -> None:
     """Lone surrogates become escapes wherever they stand; everything else stays as it is."""
     report = {"text": "a\udcffb", "lines": ["\ud800", ("x", 1)], "when": None}
-    assert sendable(report) == {"text": r"a\udcffb", "lines": [r"\ud800", ["x", 1]], "when": None}
+    assert sendable(report) == {"text": r"a\udcffb", "lines": [r"\ud800", ("x", 1)], "when": None}

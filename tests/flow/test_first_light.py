@@ -75,6 +75,7 @@ async def test_doctor_uses_every_part_once_and_infers_for_real(tmp_path: Path):
     checks = {check["name"]: check for check in found["checks"]}
     assert {name: check["verdict"] for name, check in checks.items()} == {
         "cache": "ok",
+        "breakers": "ok",
         "router": "ok",
         "model smollm2": "ok",
     }

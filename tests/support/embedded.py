@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -76,7 +76,11 @@ def environment_of(pid: int) -> str:
 
 def open_files(pid: int) -> list[str]:
     """What the descriptors of a process lead to."""
-    return [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    files: list[str] = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed, or its process gone, since it was listed
+            files.append(str(fd.readlink()))
+    return files
 
 
 def inet_sockets(pid: int) -> list[str]:

@@ -15,6 +15,8 @@ def sendable(value: object) -> object:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
         return {sendable(key): sendable(item) for key, item in cast("dict[object, object]", value).items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, tuple):  # a skipped test is told by one, and pytest asks for just that
+        return tuple(sendable(item) for item in cast("tuple[object, ...]", value))
+    if isinstance(value, list):
         return [sendable(item) for item in cast("list[object]", value)]
     return value

@@ -112,8 +112,8 @@ def test_unknown_name_is_cut_before_it_is_compared(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(errors, "get_close_matches", compare)
     refused = errors.UnknownName("agent", "x" * 3_000_000, ["sql"])
-    assert compared == ["x" * 64]
-    assert len(str(refused)) < 300
+    assert compared == ["x" * errors.NAME_CHARS]
+    assert len(str(refused)) < errors.NAME_CHARS + 100
     assert refused.code == "unknown_agent"
 
 

@@ -18,7 +18,7 @@ BAD: list[tuple[str, str, str]] = [
     ("cache: {ttl: 5}", "cache.ttl", "did you mean 'ttl_s'?"),
     ("request: {deadline: 5}", "request.deadline", "did you mean 'deadline_s'?"),
     ("breaker: {consecutive_failure: 5}", "breaker.consecutive_failure", "did you mean 'consecutive_failures'?"),
-    ("models: {m: {provider: openai, model: x, ctx: 1}}", "models.m.ctx", "known: context_window"),
+    ("models: {m: {provider: openai, model: x, ctx: 1}}", "models.m.ctx", "known: concurrency_max,"),
     ("providers: {p: {url: 'http://h'}}", "providers.p.url", "unknown key"),
     ("agents: [{name: a, description: d, rol: code}]", "agents.a.rol", "did you mean 'role'?"),
     ("teams: [{name: t, description: d, agent: [sql]}]", "teams.t.agent", "did you mean 'agents'?"),
