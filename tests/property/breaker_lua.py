@@ -121,7 +121,7 @@ class Twins:
     def walk(self, steps: int) -> None:
         """Random steps, compared as they come back."""
         for _ in range(steps):
-            self._move()
+            self.move()
             if len(self._sent) >= PER_MESSAGE:
                 self.compare()
         self.compare()
@@ -154,7 +154,8 @@ class Twins:
         told = 0 if asked.seen is None else asked.seen.told
         self._sent.append(Sent(said, told, whole, f"step {self.steps}: {asked}"))
 
-    def _move(self) -> None:
+    def move(self) -> None:
+        """One step, chosen by ``chance``."""
         chance = self.chance
         if chance.random() < 0.3:
             self._pass_time()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from redis import Redis
 
+from configs.settings import BreakerSettings
 from engine.resilience.script import lua_text
-from tests.property.breaker_lua import CLOCK_OF_ARGUMENT, walk
+from tests.property.breaker_lua import ALL_RULES, CLOCK_OF_ARGUMENT, Twins, walk
 
 
 @pytest.fixture
@@ -28,6 +33,67 @@ def test_the_script_equals_the_pure_core_in_every_step(client: Redis) -> None:
     )
     everything = (*automatic, "counted", "neutral", "late", "duplicate", "closed forced_open", "disabled closed")
     assert {move: moves[move] for move in everything if moves[move] < 10} == {}
+
+
+def machine_on(client: Redis) -> type[RuleBasedStateMachine]:
+    """Hypothesis chooses every step of ``Twins``, and finds the shortest course that tells them apart."""
+
+    class ScriptMachine(RuleBasedStateMachine):
+        @initialize(rules=st.sampled_from(ALL_RULES), chance=CHANCE)
+        def begin(self, rules: BreakerSettings, chance: random.Random) -> None:
+            """A subject that nobody has used."""
+            self.twins = Twins(client, rules, chance, lua_text(CLOCK_OF_ARGUMENT))
+
+        @rule(chance=CHANCE)
+        def step(self, chance: random.Random) -> None:
+            """Leave, report, order, replay, or time."""
+            self.twins.chance = chance
+            self.twins.move()
+
+        def teardown(self) -> None:
+            """What was sent in one message is compared step by step."""
+            if hasattr(self, "twins"):
+                self.twins.compare()
+                Counted.steps += self.twins.steps
+
+    return ScriptMachine
+
+
+class Counted:
+    """Steps that machines have taken."""
+
+    steps = 0
+
+
+# A number per step: with st.randoms every draw within a step is a choice of its own, at a hundred times the cost.
+CHANCE = st.integers(0, 2**32 - 1).map(random.Random)
+QUICK = settings(
+    max_examples=250,
+    stateful_step_count=100,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.req("brk.shared")
+def test_no_course_of_hypothesis_tells_the_script_from_the_core(client: Redis) -> None:
+    """B12: 20,000 steps chosen by Hypothesis, which would shrink the first difference to its shortest."""
+    Counted.steps = 0
+    run_state_machine_as_test(machine_on(client), settings=QUICK)
+    assert Counted.steps >= 20_000, Counted.steps
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+def test_no_course_of_hypothesis_tells_them_apart_in_a_million_steps(client: Redis) -> None:
+    """B12, the long proof by Hypothesis: not the same courses every time."""
+    Counted.steps = 0
+    longer = settings(QUICK, max_examples=12_500, derandomize=False)
+    run_state_machine_as_test(machine_on(client), settings=longer)
+    print(f"{Counted.steps} steps, 0 mismatches")  # noqa: T201 - the total of a long proof
+    assert Counted.steps >= 1_000_000
 
 
 @pytest.mark.long
