@@ -175,7 +175,8 @@ class QueueSettings(Section):
     webhook_tries: PositiveInt = 5
     """Posts of one result before it is given up; the pauses between them are those of ``retry_s``."""
     webhook_hosts: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
-    """Hosts that webhooks may reach although they are private, loopback or without TLS, as the URL names them."""
+    """Where webhooks may go although it is private, loopback, without TLS or not port 443: `host:port` as the URL
+    names it, or `host`, which is only the default port of the URL's scheme."""
     webhook_secret_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
     """Variable that holds the key webhooks are signed with (HMAC-SHA-256); without one they are not signed."""
 

@@ -23,7 +23,7 @@ from tests.support.provider import Play, ScriptedProvider
 
 GUARD_S = 20.0
 FAST: dict[str, Any] = {
-    "queue": {"retry_s": 0.02, "retry_s_max": 0.05, "poll_s": 0.01, "webhook_hosts": ["127.0.0.1"]},
+    "queue": {"retry_s": 0.02, "retry_s_max": 0.05, "poll_s": 0.01},
     "breaker": {"open_s": 0.05, "open_s_max": 0.05},
     "shield": {"retries": 0},
 }
@@ -159,7 +159,8 @@ async def test_the_result_is_posted_where_the_caller_wants_it(tmp_path: Path):
     """Webhook end to end; one that may not be reached is refused before anything is asked."""
     async with ScriptedProvider() as provider, ScriptedProvider() as receiver:
         provider.script(reply="told you")
-        async with Engine.open(settings=await settings_for(tmp_path, provider)) as engine:
+        settings = await settings_for(tmp_path, provider, webhook_hosts=[f"127.0.0.1:{receiver.port}"])
+        async with Engine.open(settings=settings) as engine:
             with pytest.raises(InvalidInput) as refused:
                 await engine.enqueue("hello you", webhook="https://169.254.169.254/latest")
             assert refused.value.code == "invalid_webhook"
@@ -179,14 +180,16 @@ async def test_a_webhook_key_that_is_named_must_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: ScriptedProvider
 ):
     """Nobody who asked for signatures goes without them; with the key they are there."""
-    settings = await settings_for(tmp_path, provider, webhook_secret_env="HOOK_KEY")
-    with pytest.raises(ConfigError, match="HOOK_KEY"):
-        async with Engine.open(settings=settings):
-            pass
-    monkeypatch.setenv("HOOK_KEY", "s3cret")
-    async with ScriptedProvider() as receiver, Engine.open(settings=settings) as engine:
-        await engine.enqueue("hello you", agent="general", webhook=f"http://127.0.0.1:{receiver.port}/")
-        [posted] = await receiver.wait_requests(1)
+    async with ScriptedProvider() as receiver:
+        hosts = [f"127.0.0.1:{receiver.port}"]
+        settings = await settings_for(tmp_path, provider, webhook_secret_env="HOOK_KEY", webhook_hosts=hosts)
+        with pytest.raises(ConfigError, match="HOOK_KEY"):
+            async with Engine.open(settings=settings):
+                pass
+        monkeypatch.setenv("HOOK_KEY", "s3cret")
+        async with Engine.open(settings=settings) as engine:
+            await engine.enqueue("hello you", agent="general", webhook=f"http://127.0.0.1:{receiver.port}/")
+            [posted] = await receiver.wait_requests(1)
     assert posted.headers["x-switchgear-signature"].startswith("sha256=")
 
 

@@ -11,7 +11,7 @@ from configs.webhook_url import is_public, webhook_problem
 ALLOWED = [
     "https://example.com",
     "https://example.com/hook?x=1#y",
-    "https://EXAMPLE.com:8443/hook",
+    "https://EXAMPLE.com:443/hook",
     "https://8.8.8.8/hook",
     "https://[2606:4700::1111]/hook",
     "https://xn--bcher-kva.example/",
@@ -52,6 +52,9 @@ REFUSED = [
         "https://[::ffff:10.0.0.1]/",
     ),
     *("https://[2002:7f00:1::]/", "https://[64:ff9b::7f00:1]/", "https://[64:ff9b::a9fe:a9fe]/"),
+    *("https://[fec0::1]/", "https://[feff::1]/", "https://192.88.99.1/", "https://168.63.129.16/metadata"),
+    *("https://[::ffff:168.63.129.16]/", "https://[64:ff9b::a83f:8110]/", "https://[2002:c058:6301::]/"),
+    *("https://example.com:8443/", "https://example.com:80/", "https://example.com:22/", "https://8.8.8.8:6379/"),
     "https://example.com/" + "x" * 3_000,
 ]
 
@@ -77,12 +80,27 @@ def test_whatever_is_private_odd_or_without_tls_is_refused_in_words_of_our_own(u
     ("url", "listed", "allowed"),
     [
         ("http://hooks.internal/x", ("hooks.internal",), True),
-        ("http://HOOKS.internal:8080/x", ("Hooks.Internal",), True),
+        ("http://HOOKS.internal:8080/x", ("Hooks.Internal:8080",), True),
+        ("https://hooks.internal/x", ("hooks.internal",), True),
+        ("https://hooks.internal:443/x", ("hooks.internal",), True),
+        ("http://hooks.internal:80/x", ("hooks.internal",), True),
+        ("http://hooks.internal:8080/x", ("hooks.internal",), False),
+        ("http://hooks.internal:6379/x", ("hooks.internal:8080",), False),
+        ("http://hooks.internal/x", ("hooks.internal:8080",), False),
+        ("https://hooks.internal:80/x", ("hooks.internal",), False),
+        ("http://hooks.internal:443/x", ("hooks.internal",), False),
+        ("http://hooks.internal:8080/x", ("other:1", "hooks.internal.:8080"), True),
+        ("http://hooks.internal:8080/x", ("hooks.internal:", "hooks.internal:x", ":8080"), False),
         ("http://hooks.internal./x", ("hooks.internal",), True),
-        ("http://127.0.0.1:9/x", ("127.0.0.1",), True),
-        ("http://[::1]:9/x", ("[::1]",), True),
+        ("http://127.0.0.1:9/x", ("127.0.0.1:9",), True),
+        ("http://127.0.0.1:9/x", ("127.0.0.1",), False),
+        ("http://[::1]:9/x", ("[::1]:9",), True),
+        ("http://[::1]:9/x", ("[::1]",), False),
+        ("http://[::1]:9/x", ("::1:9",), False),
+        ("http://[::1]/x", ("[::1]",), True),
+        ("http://[::1]/x", ("::1",), True),
         ("http://hooks.internal.evil.com/x", ("hooks.internal",), False),
-        ("http://127.0.0.2:9/x", ("127.0.0.1",), False),
+        ("http://127.0.0.2:9/x", ("127.0.0.1:9",), False),
         ("https://10.0.0.1/", ("hooks.internal",), False),
         ("ftp://hooks.internal/x", ("hooks.internal",), False),
         ("http://me:pw@hooks.internal/x", ("hooks.internal",), False),
@@ -91,7 +109,7 @@ def test_whatever_is_private_odd_or_without_tls_is_refused_in_words_of_our_own(u
 def test_a_listed_host_may_be_private_and_without_tls_and_nothing_else(
     url: str, listed: tuple[str, ...], allowed: bool
 ):
-    """The operator vouches for exactly the host that the URL names."""
+    """The operator vouches for exactly the host and port that the URL names; without a port only for the usual."""
     assert (webhook_problem(url, listed) is None) is allowed
 
 
@@ -106,6 +124,11 @@ def test_a_listed_host_may_be_private_and_without_tls_and_nothing_else(
         ("2002:808:808::", True),
         ("::ffff:169.254.169.254", False),
         ("2002:a00:1::", False),
+        ("fec0::1", False),
+        ("192.88.99.255", False),
+        ("192.88.98.1", True),
+        ("168.63.129.16", False),
+        ("168.63.129.17", True),
         ("64:ff9b::a00:1", False),
         ("2001:0:4136:e378:8000:63bf:f7f7:f7f7", True),
         ("2001:0:4136:e378:8000:63bf:80ff:fffe", False),
