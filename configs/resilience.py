@@ -49,22 +49,26 @@ class BreakerSettings(Section):
     """One state for all replicas, in ``redis.state``; without it every process has breakers of its own."""
     view_s: PositiveFloat = 0.1
     """How old a replica's own view of a shared breaker may be to answer from it without asking Redis."""
-    events_kept: PositiveInt = 100
+    events_kept: Annotated[int, Field(gt=0, le=1_000)] = 100
     """Changes of state that a shared breaker remembers, forced ones with who and why (B13, B16)."""
     kept_s: PositiveFloat = 86_400.0
     """How long a shared breaker that nobody uses is remembered, with its history; forced ones for ever."""
     alone_s: PositiveFloat = 5.0
     """A store that was lost is asked again after so long at the latest (±``jitter``); until then the cache misses
     and each replica has breakers of its own."""
-    unsent_max: PositiveInt = 500
+    unsent_max: PositiveInt = 200
     """Successes per shared breaker that may wait for the next message to Redis (every half ``view_s``); whoever
-    comes after them sends them all and waits."""
+    comes after them sends them all and waits. Below ``dedup_calls``, or a message sent twice would count twice."""
 
     @model_validator(mode="after")
     def _ordered(self) -> BreakerSettings:
         if self.probe_deadline_s >= self.lease_s:
             raise ValueError(
                 f"probe_deadline_s ({self.probe_deadline_s}) must be below lease_s ({self.lease_s}), rule B1b"
+            )
+        if self.unsent_max >= self.dedup_calls:
+            raise ValueError(
+                f"unsent_max ({self.unsent_max}) must be below dedup_calls ({self.dedup_calls}), rule B6"
             )
         at_most(self, "open_s", "open_s_max")
         return self

@@ -202,6 +202,26 @@ async def test_successes_beyond_what_may_wait_are_sent_at_once(fleet: Fleet, sub
     assert member.store.effects == {Effect.COUNTED: 25}
 
 
+@pytest.mark.req("brk.shared")
+async def test_the_largest_message_counts_once_however_often_it_is_sent(
+    redis_state_url: str, subject: str
+) -> None:
+    """B6, X3, at the settings as shipped: all that may wait, and the report that sends it, are recognised."""
+    rules = BreakerSettings()
+    async with fleet_of(redis_state_url, rules, 1) as fleet:
+        member = fleet.replicas[0]
+        for permit in [await permit_of(member, subject) for _ in range(20)]:  # some are remembered already
+            await member.store.report(permit, OK)
+        await member.store.flush()
+        permits = [await permit_of(member, subject) for _ in range(rules.unsent_max + 1)]
+        reports = [Ended(permit=permit, result=OK, sample=0.5) for permit in permits]
+        step = Asked(subject=subject, seen=None, reports=reports)
+        (first,) = await member.store._script.run((step,))
+        (again,) = await member.store._script.run((step,))
+        assert first.effects == (Effect.COUNTED,) * len(permits)
+        assert again.effects == (Effect.DUPLICATE,) * len(permits)
+
+
 @pytest.mark.parametrize("gate", [Gate.HANGING, Gate.SLOW])
 async def test_the_report_of_a_cancelled_caller_arrives_once(
     redis_state_url: str, fleet: Fleet, subject: str, gate: Gate

@@ -33,6 +33,7 @@ RULES = BreakerSettings(
     park_s_max=30.0,
     reprobe_s=20.0,
     dedup_calls=64,
+    unsent_max=50,
 )
 TWO_PROBES = RULES.model_copy(update={"half_open_probes": 2, "half_open_successes": 2})
 OUTCOMES = (*[Outcome.OK] * 10, *[Outcome.FAIL] * 16, *[Outcome.CANCEL] * 5, *Outcome)

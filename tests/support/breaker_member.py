@@ -29,7 +29,7 @@ RULES = BreakerSettings(
     view_s=0.05,
     park_s_max=1.0,
     reprobe_s=1.0,
-    events_kept=10_000,
+    events_kept=1_000,
 )
 PROBE_S = 0.02
 """How long a probe takes: long enough to die in it."""
