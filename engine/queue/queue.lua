@@ -49,7 +49,17 @@ local function forget(id)
   redis.call('ZREM', HOOKS, id)
 end
 
--- The end of a ticket, whatever it is.
+-- A set that was empty comes back without an end of its own: every key lives as long as what is in it.
+local function outlive(ms)
+  local names = {'later', 'due', 'fin', 'hooks', 'seq'}
+  for _, p in ipairs(RANKS) do names[#names + 1] = 's:' .. p; names[#names + 1] = 'w:' .. p end
+  for _, name in ipairs(names) do
+    local left = redis.call('PTTL', P .. name)
+    if left ~= -2 and left < ms then redis.call('PEXPIRE', P .. name, ms) end
+  end
+end
+
+-- The end of a ticket, whatever it is; of one whose hash has ended by itself only the traces are left.
 local function settle(id, status, field, value)
   local key = ticket(id)
   local p, hook, idem = unpack(redis.call('HMGET', key, 'priority', 'hook', 'idem'))
@@ -62,12 +72,17 @@ local function settle(id, status, field, value)
     if idem ~= '' then redis.call('PEXPIRE', P .. 'i:' .. idem, keep) end
     if hook == 'pending' then redis.call('ZADD', HOOKS, now, id) end
     redis.call('ZADD', FIN, now, id)
+    outlive(keep)
+  else
+    for _, each in ipairs(RANKS) do redis.call('ZREM', waiting(each), id) end
   end
   redis.call('ZREM', LATER, id)
   redis.call('ZREM', DUE, id)
   redis.call('DEL', body(id))
   while redis.call('ZCARD', FIN) > length_max do forget(redis.call('ZPOPMIN', FIN)[1]) end
 end
+
+local function ends_at(id) return tonumber(redis.call('ZSCORE', DUE, id) or '0') end
 
 local function sweep()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, SWEEP)) do settle(id, 'expired') end
@@ -101,22 +116,13 @@ local function current(id, token)
   return status == 'running' and attempts == token
 end
 
-local function outlive(ms)
-  local names = {'later', 'due', 'fin', 'hooks', 'seq'}
-  for _, p in ipairs(RANKS) do names[#names + 1] = 's:' .. p; names[#names + 1] = 'w:' .. p end
-  for _, name in ipairs(names) do
-    local left = redis.call('PTTL', P .. name)
-    if left ~= -2 and left < ms then redis.call('PEXPIRE', P .. name, ms) end
-  end
-end
-
 -- The newest waiting ticket of the lowest priority below p.
 local function shed_below(p)
   for at = #RANKS, 1, -1 do
     if RANKS[at] == p then return false end
     local found = redis.call('ZREVRANGE', waiting(RANKS[at]), 0, 0)[1]
     while found do
-      local live = tonumber(redis.call('ZSCORE', DUE, found)) > now
+      local live = ends_at(found) > now
       settle(found, live and 'shed' or 'expired')
       if live then return true end
       found = redis.call('ZREVRANGE', waiting(RANKS[at]), 0, 0)[1]
@@ -175,7 +181,7 @@ local function deliver(p, entry, id, reclaimed)
       return nil
     end
   end
-  local data = tonumber(redis.call('ZSCORE', DUE, id)) > now and redis.call('GET', body(id))
+  local data = ends_at(id) > now and redis.call('GET', body(id))
   if not data then settle(id, 'expired') return nil end
   redis.call('ZREM', waiting(p), id)
   redis.call('HSET', key, 'status', 'running')
@@ -211,7 +217,8 @@ function ops.take(key)
   local id, token = string.match(redis.call('GET', P .. 'k:' .. key) or '', '^(.*) (%d+)$')
   if id and current(id, token) then return {view(id), redis.call('GET', body(id))} end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, SWEEP)) do
-    ready(id, redis.call('HGET', ticket(id), 'priority'))
+    local p = redis.call('HGET', ticket(id), 'priority')
+    if p then ready(id, p) else settle(id, 'expired') end
   end
   for _, p in ipairs(RANKS) do
     if redis.call('EXISTS', stream(p)) == 1 then
@@ -256,6 +263,7 @@ function ops.back(id, token, delay)
   else
     redis.call('XCLAIM', stream(p), GROUP, CONSUMER, 0, entry, 'IDLE', AT_ONCE, 'JUSTID')
   end
+  outlive(redis.call('PTTL', key))
   return 1
 end
 

@@ -411,25 +411,6 @@ async def test_a_take_whose_reply_was_lost_is_answered_by_the_next_one(redis_sta
         assert await lab.store.take() is None
 
 
-@pytest.mark.req("run.queue")
-async def test_every_key_of_the_queue_expires_by_itself(redis_state_url: str):
-    """X5: with all engines gone for good, nothing stays in Redis; one hash tag keeps all in one slot."""
-    client = connect(redis_state_url, None, RedisSettings(timeout_s=5))
-    lab = await in_redis(client)
-    await lab.put("a", idempotency="k", webhook="https://example.com/")
-    await lab.put("b", delay_s=50.0)
-    await lab.put("c", "low")
-    await lab.store.finish(await taken(lab), ANSWER)
-    await lab.put("d", "high")
-    keys = [key.decode() async for key in client.scan_iter(match="sg:*q*")]
-    assert len(keys) > 10
-    assert all(key.startswith("sg:{q}:") for key in keys)
-    longest_ms = (SETTINGS.expiry_s + SETTINGS.keep_s) * 1000
-    lives = {key: await client.pttl(key) for key in keys}
-    await client.aclose()
-    assert all(0 < life <= longest_ms for life in lives.values()), lives
-
-
 async def hook_of(lab: QueueLab) -> Hook:
     """The next webhook, which must be due."""
     hook = await lab.store.take_hook()
