@@ -211,11 +211,20 @@ local function fresh(p)
   end
 end
 
--- key names this take: when the reply was lost, the same key gets the same delivery (X3).
+local function hold(id)
+  local p, entry = unpack(redis.call('HMGET', ticket(id), 'priority', 'entry'))
+  redis.call('XCLAIM', stream(p), GROUP, CONSUMER, 0, entry, 'JUSTID')
+end
+
+-- key names this take: when the reply was lost, the same key gets the same delivery, with a lease that is new (X3).
 function ops.take(key)
   sweep()
   local id, token = string.match(redis.call('GET', P .. 'k:' .. key) or '', '^(.*) (%d+)$')
-  if id and current(id, token) then return {view(id), redis.call('GET', body(id))} end
+  if id and current(id, token) then
+    hold(id)
+    redis.call('PEXPIRE', P .. 'k:' .. key, lease)
+    return {view(id), redis.call('GET', body(id))}
+  end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, SWEEP)) do
     local p = redis.call('HGET', ticket(id), 'priority')
     if p then ready(id, p) else settle(id, 'expired') end
@@ -235,8 +244,7 @@ end
 
 function ops.renew(id, token)
   if not current(id, token) then return 0 end
-  local p, entry = unpack(redis.call('HMGET', ticket(id), 'priority', 'entry'))
-  redis.call('XCLAIM', stream(p), GROUP, CONSUMER, 0, entry, 'JUSTID')
+  hold(id)
   return 1
 end
 

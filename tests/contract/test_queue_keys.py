@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from configs.settings import RedisSettings
 from engine.queue.contract import Delivery, Full
+from engine.queue.redis_queue import RedisQueue
 from engine.redis_client import connect
 from engine.ticket import Ticket
+from memory.errors import BackendUnavailable
 from tests.support.queues import ANSWER, SETTINGS, QueueLab, in_redis
 
 GONE_S = SETTINGS.expiry_s + SETTINGS.keep_s
@@ -80,3 +83,28 @@ async def test_more_unswept_tickets_than_one_sweep_moves_stop_no_worker(lab: Que
     await lab.put("living")
     assert (await taken(lab)).ticket.id == "living"
     assert await lab.store.take() is None
+
+
+@pytest.mark.req("run.queue")
+async def test_a_take_that_is_answered_again_begins_a_lease_of_its_own(lab: QueueLab):
+    """Fault 62: whoever gets the delivery late has the whole lease for it, however often the reply was lost."""
+    store = lab.store
+    assert isinstance(store, RedisQueue)
+    script = store._script
+
+    async def lossy(**sent: Any) -> object:
+        await script(**sent)
+        raise TimeoutError
+
+    await lab.put("a")
+    for _ in range(3):
+        store._script = lossy  # pyright: ignore[reportAttributeAccessIssue] - loses every reply
+        with pytest.raises(BackendUnavailable):
+            await store.take()
+        await lab.advance(SETTINGS.lease_s * 0.9)
+    store._script = script
+    delivery = await taken(lab)
+    assert (delivery.ticket.id, delivery.token) == ("a", 1)
+    await lab.advance(SETTINGS.lease_s * 0.9)
+    assert await store.take() is None
+    assert await store.renew(delivery) is True
