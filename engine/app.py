@@ -27,6 +27,8 @@ from engine.desk import TicketDesk
 from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued, UnknownName
 from engine.events import Emit, Event, Final
 from engine.gateway.admit import Options, build_request
+from engine.resilience.shielded import agent_subject
+from engine.subjects import configured
 from engine.ticket import Ticket
 from engine.types import Answer, CacheMode, Decision, OnUnavailable, Priority, Request
 from memory.errors import BackendUnavailable
@@ -144,13 +146,22 @@ class Engine:
         return await self._parts.breaker_views(subjects)
 
     async def force_breaker(
-        self, subject: str, state: BreakerState, *, actor: str, reason: str = ""
+        self,
+        subject: str,
+        state: BreakerState | Literal["forced_open", "forced_closed", "disabled", "closed"],
+        *,
+        actor: str,
+        reason: str = "",
     ) -> BreakerView:
-        """Force one open or closed, disable it, or give control back (``CLOSED``), for all replicas (B16).
+        """Force one open or closed, disable it, or give control back (``closed``), for all replicas (B16).
 
-        Raises ``InvalidInput`` for other states and without an ``actor``, ``BackendUnavailable`` when the shared
-        state cannot be told.
+        ``actor`` and ``reason`` stay in its history. Raises ``InvalidInput`` for other states, without an
+        ``actor`` and for texts that are too long, ``UnknownName`` for a key nobody has, ``BackendUnavailable``
+        when the shared state cannot be told.
         """
+        known = {*configured(self.settings), *map(agent_subject, self._parts.roster.agents)}
+        if subject not in known and subject not in (used := await self._parts.breakers.subjects()):
+            raise UnknownName("breaker", subject, (*known, *used))
         return await self._parts.breakers.force(subject, state, actor=actor, reason=reason)
 
     async def cache_version(self) -> str:
@@ -244,10 +255,13 @@ class Engine:
 
         Raises ``InvalidInput``, ``NotBuilt``, ``QueueFull``, ``BackendUnavailable``.
         """
-        return await self.desk.put(self._request(prompt, options), delay_s=0.0)
+        # Asked for outright, so that a queue which is switched off refuses this as it refuses ``on_unavailable``.
+        return await self.desk.put(self._request(prompt, {**options, "on_unavailable": "queue"}), delay_s=0.0)
 
     async def ticket(self, ticket_id: str) -> Ticket:
         """A queued request as it stands. Raises ``UnknownTicket``, ``BackendUnavailable``."""
+        if not isinstance(ticket_id, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+            raise InvalidInput(f"a ticket id is a text, not {type(ticket_id).__name__}", code="invalid_ticket_id")
         return await self.desk.get(ticket_id)
 
     async def tickets(self, limit: int) -> tuple[Ticket, ...]:

@@ -12,14 +12,18 @@ from collections.abc import Callable
 
 from configs.settings import Settings
 from engine.contract import BreakerMoved, BreakerState, BreakerStore, BreakerView, Permit, Refusal, Report
+from engine.errors import InvalidInput
 from engine.once import Once
 from engine.redis_state import StateRedis
+from engine.resilience.breaker import BY_HAND
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.script import BreakerScript
 from engine.resilience.shared import SharedBreakerStore
 from engine.resilience.shielded import StoreGuard
 from memory.errors import BackendUnavailable
 
+TEXT_CHARS = 200
+"""Of who and why: they stand in a table and in every error of the route."""
 Listener = Callable[[BreakerMoved], None]
 
 
@@ -69,8 +73,22 @@ class Breakers:
         """Current state of each subject."""
         return await (await self._store()).view(subjects)
 
-    async def force(self, subject: str, state: BreakerState, *, actor: str, reason: str) -> BreakerView:
-        """Set a state by hand (B16). Raises ``BackendUnavailable`` when the shared state cannot be told."""
+    async def force(self, subject: str, state: BreakerState | str, *, actor: str, reason: str) -> BreakerView:
+        """Set a state by hand (B16).
+
+        Raises ``BackendUnavailable`` when the shared state cannot be told, ``InvalidInput`` for what is no such
+        state and for texts that no table could show.
+        """
+        try:
+            state = BreakerState(state)
+        except ValueError:
+            hint = f"one of {', '.join(sorted(BY_HAND))}"
+            raise InvalidInput(f"no such state: {state!r:.40}", hint=hint, code="invalid_breaker_state") from None
+        for name, text in (("actor", actor), ("reason", reason)):
+            if len(text) > TEXT_CHARS or not text.isprintable():
+                raise InvalidInput(
+                    f"{name} must be one line of at most {TEXT_CHARS} printable characters", code=f"invalid_{name}"
+                )
         return await (await self._store()).force(subject, state, actor=actor, reason=reason)
 
     async def subjects(self) -> tuple[str, ...]:

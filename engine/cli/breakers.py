@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Circuit breakers of agents, models and credentials: look, watch, open, close, clear.")
 EVERY_S = 1.0
+FORCED = frozenset({"forced_open", "forced_closed", "disabled"})
 COLOURS = {
     "closed": "green",
     "open": "bold red",
@@ -197,8 +198,8 @@ def _refuse_if_alone(store: Breakers) -> None:
 
 
 async def _refuse_unknown(subject: str, settings: Settings, store: Breakers) -> None:
-    from engine.cli.subjects import configured  # noqa: PLC0415 - keeps --help light
     from engine.errors import UnknownName  # noqa: PLC0415 - same
+    from engine.subjects import configured  # noqa: PLC0415 - keeps --help light
 
     known = {*configured(settings), *await store.subjects()}
     if subject not in known:
@@ -207,7 +208,7 @@ async def _refuse_unknown(subject: str, settings: Settings, store: Breakers) -> 
 
 async def _views(settings: Settings, store: Breakers) -> list[BreakerView]:
     """Troubled ones first, then by name."""
-    from engine.cli.subjects import configured  # noqa: PLC0415 - keeps --help light
+    from engine.subjects import configured  # noqa: PLC0415 - keeps --help light
 
     subjects = sorted({*configured(settings), *await store.subjects()})
     views = await store.view(tuple(subjects))
@@ -276,11 +277,13 @@ def _state(state: BreakerState) -> str:
 
 def _table(views: list[BreakerView]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("breaker", "state", "success", "in a row", "again in", "why"):
-        table.add_column(name)
+    table.add_column("breaker", overflow="fold")  # to be copied, so it is never cut short
+    for name in ("state", "success", "in a row", "again in"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold")
     for view in views:
         again = "" if view.retry_after_s is None else f"{view.retry_after_s:,.0f} s"
-        by = f" (by {markup(view.actor)})" if view.actor else ""
+        by = f" (by {markup(view.actor)})" if view.actor and view.state.value in FORCED else ""
         table.add_row(
             markup(view.subject),
             _state(view.state),

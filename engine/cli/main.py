@@ -6,6 +6,7 @@ seconds to import, and ``--help`` must answer at once.
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(args: list[str]) -> int:
     debug, as_json = "--debug" in args, "--json" in args
+    # What goes wrong is said once, by the error; the log repeats it for servers.
+    logging.basicConfig(level=logging.INFO if debug else logging.ERROR)
     try:
         code = app([a for a in args if a != "--debug"], standalone_mode=False)
     except SwitchgearError as exc:

@@ -213,7 +213,10 @@ def _table(rows: Sequence[Ticket], now_s: float) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("ticket", no_wrap=True, min_width=ID_CHARS)
     for name in ("status", "priority", "age", "attempts", "next try", "webhook", "why"):
-        table.add_column(name, justify="right" if name in ("age", "attempts", "next try") else "left")
+        # A narrow terminal folds them: half a word says less than a word in two lines.
+        table.add_column(
+            name, overflow="fold", justify="right" if name in ("age", "attempts", "next try") else "left"
+        )
     for ticket in rows:
         later = ticket.not_before_s
         status = ticket.status.value

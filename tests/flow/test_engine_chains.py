@@ -14,7 +14,7 @@ from configs.load import load_settings
 from configs.settings import AgentCapability
 from engine.app import Engine
 from engine.contract import BreakerState
-from engine.errors import AllRoutesUnavailable
+from engine.errors import AllRoutesUnavailable, InvalidInput
 from tests.support.engines import ROLES, closed_port, engine_settings
 from tests.support.provider import ScriptedProvider
 
@@ -110,3 +110,17 @@ async def test_a_request_within_a_request_has_no_more_time_than_its_parent(tmp_p
             engine.register_agent(ECHO.model_copy(update={"name": "inner"}), inner)
             await engine.execute("What is tea?", agent="echo", deadline_s=20.0, cache="off")
     assert 0.0 < left[0] <= 20.0
+
+
+@pytest.mark.req("run.queue")
+async def test_a_queue_that_is_switched_off_refuses_every_way_into_it(tmp_path: Path):
+    """``enqueue`` as well as ``on_unavailable``; and a ticket id that is no text is the caller's error."""
+    async with ScriptedProvider() as provider:
+        settings = await engine_settings(tmp_path, {"m": provider.url}, queue={"enabled": False})
+        async with Engine.open(settings=settings) as engine:
+            with pytest.raises(InvalidInput, match="switched off"):
+                await engine.enqueue("What is tea?")
+            with pytest.raises(InvalidInput, match="switched off"):
+                await engine.execute("What is tea?", on_unavailable="queue")
+            with pytest.raises(InvalidInput, match="ticket id"):
+                await engine.ticket(None)

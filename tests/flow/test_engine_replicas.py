@@ -10,6 +10,7 @@ import pytest
 from configs.kernel import Outcome
 from engine.app import Engine
 from engine.contract import BreakerState
+from engine.errors import InvalidInput
 from tests.flow.test_cli import config_for, switchgear
 from tests.support.engines import engine_settings
 from tests.support.provider import ScriptedProvider
@@ -119,3 +120,25 @@ async def test_a_forced_state_outlives_every_process(tmp_path: Path):
             answer = await engine.execute("What is tea?", cache="off")
             view = (await engine.breakers((subject,)))[subject]
     assert (answer.model, view.state, view.actor) == ("n", BreakerState.FORCED_OPEN, "ada")
+
+
+@pytest.mark.req("brk.manual")
+async def test_orders_from_python_are_taken_as_words_and_refused_by_name(tmp_path: Path):
+    """B16: "forced_open" will do; a wrong state, an unknown key and a text that breaks tables will not."""
+    async with ScriptedProvider() as provider:
+        settings = await engine_settings(tmp_path, {"m": provider.url})
+        async with Engine.open(settings=settings) as engine:
+            view = await engine.force_breaker("agent:general", "forced_open", actor="ada", reason="drill")
+            wrong: dict[str, dict[str, str]] = {
+                "invalid_breaker_state": {"state": "opn"},
+                "unknown_breaker": {"subject": "agent:generl"},
+                "invalid_reason": {"reason": "a\nb"},
+                "invalid_actor": {"actor": "x" * 201},
+            }
+            for code, change in wrong.items():
+                order = {"subject": "agent:general", "state": "closed", "actor": "ada", "reason": "", **change}
+                with pytest.raises(InvalidInput) as caught:
+                    await engine.force_breaker(order.pop("subject"), order.pop("state"), **order)
+                assert caught.value.code == code
+            after = (await engine.breakers(("agent:general",)))["agent:general"]
+    assert (view.state, after.generation) == (BreakerState.FORCED_OPEN, view.generation)
