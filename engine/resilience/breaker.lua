@@ -16,8 +16,7 @@ local FIELDS = {
   'state', 'generation', 'consecutive_failures', 'window', 'ema_success', 'until_s', 'opens_in_a_row',
   'probe_successes', 'leases', 'last_errors', 'reason', 'actor',
 }
-local made, effects = {}, {}
-local changed, created = false, false
+local made, effects, changed, created = {}, {}, false, false
 
 local function put(list, item)
   list[#list + 1] = item
@@ -45,7 +44,7 @@ local function read()
     put(window, {number = tonumber(number), ok = tonumber(ok), failed = tonumber(failed), slow = tonumber(slow)})
   end
   for _, lease in ipairs(cjson.decode(kept[9])) do
-    put(leases, {id = lease[1], ends = tonumber(lease[2])})
+    put(leases, {id = lease[1], ends = tonumber(lease[2]), given = tonumber(lease[3])})
   end
   return {
     state = kept[1], generation = tonumber(kept[2]), failures = tonumber(kept[3]), window = window,
@@ -78,7 +77,7 @@ local function save(record)
   for _, b in ipairs(record.window) do
     put(window, text(b.number) .. ' ' .. text(b.ok) .. ' ' .. text(b.failed) .. ' ' .. text(b.slow) .. ';')
   end
-  for _, lease in ipairs(record.leases) do put(leases, {lease.id, text(lease.ends)}) end
+  for _, lease in ipairs(record.leases) do put(leases, {lease.id, text(lease.ends), lease.given and text(lease.given)}) end
   redis.call('HSET', RECORD,
     'state', record.state, 'generation', text(record.generation), 'consecutive_failures', text(record.failures),
     'window', table.concat(window), 'ema_success', text(record.ema), 'until_s', text(record.until_s),
@@ -122,16 +121,19 @@ local function note(record)
   put(made, event)
 end
 
+local function live(record)
+  local some = {}
+  for _, lease in ipairs(record.leases) do if lease.ends > now then put(some, lease) end end
+  return some
+end
+
 local function expire(record)
   if record.state == 'open' or record.state == 'parked' then
     if now >= record.until_s then moved(record, 'half_open', 'time to probe') end
     return
   end
-  local live = {}
-  for _, lease in ipairs(record.leases) do
-    if lease.ends > now then put(live, lease) end
-  end
-  if #live < #record.leases then record.leases, changed = live, true end
+  local left = live(record)
+  if #left < #record.leases then record.leases, changed = left, true end
 end
 
 local function open_for_s(opens, wanted, sample)
@@ -180,9 +182,7 @@ local function add(record, ok, failed, slow)
     return
   end
   local kept = {}
-  for _, b in ipairs(window) do
-    if b.number > number - rules.window_buckets then put(kept, b) end
-  end
+  for _, b in ipairs(window) do if b.number > number - rules.window_buckets then put(kept, b) end end
   put(kept, {number = number, ok = ok, failed = failed, slow = slow})
   record.window = kept
 end
@@ -244,11 +244,11 @@ local function judged(record, result)
 end
 
 local function without(leases, id)
-  local others = {}
+  local others, found = {}, nil
   for _, lease in ipairs(leases) do
-    if lease.id ~= id then put(others, lease) end
+    if lease.id == id then found = lease else put(others, lease) end
   end
-  return others
+  return others, found
 end
 
 -- A caller that left while asking: it may hold a lease without knowing, and its question may even come later.
@@ -260,15 +260,13 @@ local function release(record, id)
 end
 
 local function report(record, result)
-  if result.generation ~= record.generation then return 'late' end
+  local others, lease = without(record.leases, result.id)
+  local carried = lease and lease.given == result.generation
+  if result.generation ~= record.generation and not carried then return 'late' end
   if has_reported(result.id) then return 'duplicate' end
   if record.state == 'half_open' then
-    local mine = false
-    for _, lease in ipairs(record.leases) do
-      if lease.id == result.id and lease.ends > now then mine = true end
-    end
-    if not mine then return 'late' end
-    record.leases = without(record.leases, result.id)
+    if not lease or lease.ends <= now then return 'late' end
+    record.leases = others
   end
   remember(result.id)
   changed = true
@@ -318,12 +316,12 @@ local function reconcile(record, seen)
   if record.generation > seen.generation or (record.generation == seen.generation and not alone) then return end
   local lost = record.generation < seen.base
   local hint = record.generation == seen.base and (seen.state == 'open' or seen.state == 'parked')
-  if lost or hint then
+  if lost or (hint and #live(record) == 0) then
     believe(record, seen)
   else
-    local actor = record.actor
-    moved(record, record.state, record.reason)
-    record.actor = actor
+    -- Another number and nothing else: a probe that is running keeps its place, and its leave is good for it.
+    for _, lease in ipairs(record.leases) do lease.given = lease.given or record.generation end
+    record.before, changed = record.state, true
   end
   record.generation = seen.generation + 1
 end
@@ -357,6 +355,8 @@ if not record then
 end
 note(record)
 
+if #asked.released > 0 then expire(record) end  -- a caller may have left when it was time to probe already
+note(record)
 for _, id in ipairs(asked.released) do release(record, id) end
 for _, r in ipairs(asked.reports) do
   local result = {

@@ -82,7 +82,7 @@ class LeavingIsForgotten(Core):
     """Who leaves while asking frees its place, but its old request takes it again for nobody."""
 
     def release(self, record: Record, limits: BreakerSettings, call_id: str) -> Record:
-        return replace(super().release(record, limits, call_id), seen=record.seen)
+        return replace(super().release(record, limits, call_id), seen=breaker.expire(record, NOW).seen)
 
 
 class OneProbeTooMany(Core):

@@ -68,6 +68,7 @@ class Core:
 
     def release(self, record: Record, limits: BreakerSettings, call_id: str) -> Record:
         """What ``breaker.lua`` does for a caller that left while asking; a store in process answers at once."""
+        record = breaker.expire(record, NOW)
         if record.state is not HALF_OPEN or call_id in record.seen.young | record.seen.old:
             return record
         leases = tuple(lease for lease in record.leases if lease.call_id != call_id)
@@ -219,14 +220,15 @@ class Steps:
         """It is cancelled before it knows its answer, and says so."""
         self.doing = f"caller {number} leaves"
         record, call_id = shared.record, call_of(number)
+        due = breaker.expire(record, NOW)
         after = self.core.release(record, self.limits, call_id)
-        untouched = replace(after, leases=record.leases, seen=record.seen) == record
+        moved = self._moved(record, after)
+        untouched = replace(after, leases=due.leases, seen=due.seen) == due
         require(untouched, "B7", "a caller that left counted")
         held = any(lease.call_id == call_id for lease in after.leases)
         require(not held, "B8", "a caller that left keeps its permit")
-        return Move(
-            "leaves", self._next(after, shared.tally), Slot(Phase.LEFT, current=record.state is HALF_OPEN), False
-        )
+        tally = Tally(0, 0) if moved else shared.tally
+        return Move("leaves", self._next(after, tally), Slot(Phase.LEFT, current=due.state is HALF_OPEN), moved)
 
     def _asks_again_unheard(self, shared: Shared, number: int, slot: Slot) -> Move:
         """A copy of its request, long given up, is carried out only now."""

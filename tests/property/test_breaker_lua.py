@@ -107,7 +107,10 @@ def test_the_script_equals_the_pure_core_over_a_million_steps(client: Redis, see
 
 
 PLANTED = {
-    "no_gen": ("if result.generation ~= record.generation then return 'late' end", ""),
+    "no_gen": (
+        "if result.generation ~= record.generation and not carried then return 'late' end",
+        "",
+    ),
     "no_lease": ("ends = now + rules.lease_s", "ends = now + 1e9"),
     "no_dedup": ("if has_reported(result.id) then return 'duplicate' end", ""),
     "lost_update": ("record.failures = record.failures + 1", "record.failures = math.min(2, record.failures + 1)"),
@@ -116,10 +119,10 @@ PLANTED = {
         "if record.state ~= 'disabled' and (result.outcome == 'cancel' or ",
     ),
     "cancel_leak": (
-        "record.leases = without(record.leases, result.id)",
-        "if result.outcome ~= 'cancel' then record.leases = without(record.leases, result.id) end",
+        "record.leases = others",
+        "if result.outcome ~= 'cancel' then record.leases = others end",
     ),
-    "late_lease": ("if lease.id == result.id and lease.ends > now then", "if lease.id == result.id then"),
+    "late_lease": ("if not lease or lease.ends <= now then", "if not lease then"),
     "skew": ("if now >= record.until_s", "if now + 0.5 >= record.until_s"),
     "any_probe": ("if #record.leases >= rules.half_open_probes then return false", "if false then return false"),
     "refuse_all": ("if record.state ~= 'half_open' then return true, '' end", "if true then return false, '' end"),
