@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -18,7 +19,7 @@ from redis.exceptions import RedisError
 
 from configs.settings import QueueSettings
 from engine.queue.contract import Delivery, Enqueue, Full, Hook, OtherRequest
-from engine.queue.stored import decode_answer, encode_answer
+from engine.queue.stored import decode_answer, decode_error, encode_answer
 from engine.ticket import HookStatus, Ticket, TicketError, TicketStatus
 from engine.types import Answer, Priority
 from memory.errors import BackendUnavailable
@@ -156,7 +157,7 @@ def _ticket_of(fields: Mapping[str, bytes]) -> Ticket:
     answer, error = fields.get("answer"), fields.get("error")
     return Ticket(
         id=fields["id"].decode(),
-        status=TicketStatus(fields["status"].decode()),
+        status=_status(fields),
         priority=cast("Priority", fields["priority"].decode()),
         tenant_id=fields["tenant"].decode(),
         user_id=fields["user"].decode(),
@@ -166,6 +167,22 @@ def _ticket_of(fields: Mapping[str, bytes]) -> Ticket:
         not_before_s=int(not_before) / 1000 if not_before else None,
         position=int(position) if position else None,
         answer=decode_answer(answer) if answer else None,
-        error=TicketError(**json.loads(error)) if error else None,
-        webhook=HookStatus(fields["hook"].decode()),
+        error=decode_error(error) if error else None,
+        webhook=_hook(fields["hook"].decode()),
     )
+
+
+def _status(fields: Mapping[str, bytes]) -> TicketStatus:
+    """One that a later release brought is shown as the nearest of ours: concluded if there is a result."""
+    with suppress(ValueError):
+        return TicketStatus(fields["status"].decode())
+    if fields.get("answer"):
+        return TicketStatus.DONE
+    return TicketStatus.FAILED if fields.get("error") else TicketStatus.RUNNING
+
+
+def _hook(status: str) -> HookStatus:
+    try:
+        return HookStatus(status)
+    except ValueError:
+        return HookStatus.PENDING

@@ -14,6 +14,7 @@ from typing import Final, cast
 from pydantic import TypeAdapter, ValidationError
 
 from configs.kernel import Message, Principal
+from engine.ticket import TicketError
 from engine.types import Answer, CacheMode, Priority
 
 SCHEMA: Final = 1
@@ -53,6 +54,7 @@ class _Document:
 
 _DOCUMENT = TypeAdapter(_Document)
 _ANSWER = TypeAdapter(Answer)
+_ERROR = TypeAdapter(TicketError)
 
 
 def encode(request: QueuedRequest) -> bytes:
@@ -90,6 +92,16 @@ def decode_answer(data: bytes) -> Answer | None:
         return _ANSWER.validate_json(data)
     except ValidationError:
         return None
+
+
+def decode_error(data: bytes) -> TicketError:
+    """The error, without what a later release added to it; one that cannot be read says so."""
+    try:
+        return _ERROR.validate_json(data)
+    except ValidationError:
+        return TicketError(
+            code="error_unreadable", message="a release that writes errors otherwise wrote this one"
+        )
 
 
 def _schema(data: bytes) -> int:

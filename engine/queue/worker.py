@@ -7,6 +7,7 @@ error is its result. Stopping gives back what is under way. A worker that dies n
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -24,6 +25,9 @@ Execute = Callable[[QueuedRequest], Awaitable[Answer]]
 PostHook = Callable[[Hook], Awaitable[bool]]
 BEATS_PER_LEASE = 3
 DOUBLINGS_MAX = 30
+# What a record that nobody foresaw, or a mistake of ours, raises. No OSError: a closed terminal ends a worker.
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,11 @@ class QueueWorker:
                 busy = await step()
             except BackendUnavailable:
                 busy = False  # leases and records are in the store: when it is back, so is everything else
+            except UNFORESEEN as exc:
+                # Its lease ends and counts as a death, so it comes to an end; the others go on. Its words may
+                # quote a prompt, so only its kind is written down.
+                log.error("a step of the queue's worker failed: %s", type(exc).__name__)  # noqa: TRY400
+                busy = False
             if not busy:
                 await self._idle()
         raise asyncio.CancelledError

@@ -11,7 +11,7 @@ from configs.settings import RedisSettings
 from engine.queue.contract import Delivery, Full
 from engine.queue.redis_queue import RedisQueue
 from engine.redis_client import connect
-from engine.ticket import Ticket
+from engine.ticket import HookStatus, Ticket, TicketError, TicketStatus
 from memory.errors import BackendUnavailable
 from tests.support.queues import ANSWER, SETTINGS, QueueLab, in_redis
 
@@ -108,3 +108,36 @@ async def test_a_take_that_is_answered_again_begins_a_lease_of_its_own(lab: Queu
     await lab.advance(SETTINGS.lease_s * 0.9)
     assert await store.take() is None
     assert await store.renew(delivery) is True
+
+
+@pytest.mark.req("run.queue")
+@pytest.mark.parametrize(
+    ("written", "status", "error"),
+    [
+        ({"status": "parked"}, TicketStatus.RUNNING, None),
+        ({"status": "judged", "error": '{"code": "c", "message": "m"}'}, TicketStatus.FAILED, ("c", "m")),
+        (
+            {"status": "failed", "error": '{"code": "c", "message": "m", "where": [1]}'},
+            *(TicketStatus.FAILED, ("c", "m")),
+        ),
+        ({"status": "failed", "error": '{"kind": 7}'}, TicketStatus.FAILED, ("error_unreadable", None)),
+        ({"status": "failed", "error": "no JSON"}, TicketStatus.FAILED, ("error_unreadable", None)),
+    ],
+)
+async def test_what_a_later_release_wrote_is_read_as_far_as_it_is_known(
+    lab: QueueLab, written: dict[str, str], status: TicketStatus, error: tuple[str, str | None] | None
+):
+    """N and N+1 run together (serve.upgrade): an unknown status, field or state of a webhook stops nobody."""
+    assert lab.client is not None
+    await lab.put("a")
+    await lab.client.hset("sg:{q}:t:a", mapping=written | {"hook": "muted"})
+    ticket = await lab.store.get("a")
+    assert ticket is not None
+    assert (ticket.status, ticket.webhook) == (status, HookStatus.PENDING)
+    assert [row.status for row in await lab.store.latest(5)] == [status]
+    if error is None:
+        assert ticket.error is None
+    else:
+        assert isinstance(ticket.error, TicketError)
+        assert ticket.error.code == error[0]
+        assert error[1] in (None, ticket.error.message)

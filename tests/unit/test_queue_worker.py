@@ -336,6 +336,37 @@ async def test_a_store_that_is_away_is_waited_for():
 
 
 @pytest.mark.req("run.queue")
+@pytest.mark.parametrize("name", ["take", "finish", "take_hook"])
+def test_an_unforeseen_error_of_one_step_does_not_end_the_worker(name: str, caplog: pytest.LogCaptureFixture):
+    """A record of a newer release, or a bug: that step is said by its kind, and the worker goes on."""
+
+    @on_virtual_time
+    async def run() -> None:
+        on = stage()
+        real = getattr(on.store, name)
+        refusals = [ValueError("my secret prompt"), KeyError("status"), RuntimeError("deep")]
+
+        async def flaky(*args: object) -> object:
+            if refusals:
+                raise refusals.pop()
+            return await real(*args)
+
+        setattr(on.store, name, flaky)
+        async with working(on, well):
+            for which in ("a", "b", "c", "d"):
+                await on.put(which, webhook="https://example.com/")
+                await wait_for(lambda which=which: which in on.ran)
+            await wait_for(lambda: "hook_delivered" in on.said("d"))
+        assert refusals == []
+
+    run()
+    assert [record.getMessage().rsplit(" ", 1)[1] for record in caplog.records] == [
+        *("RuntimeError", "KeyError", "ValueError")
+    ]
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.req("run.queue")
 @on_virtual_time
 async def test_a_webhook_is_posted_again_after_growing_pauses_and_then_given_up():
     """``webhook_tries`` posts, and the ticket says what became of it."""
