@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 from collections.abc import Awaitable, Callable
 
 from engine.resilience.known import Known
@@ -50,10 +51,14 @@ class Sender:
             self._task = asyncio.create_task(self._run(), name="breaker reports", context=contextvars.Context())
 
     async def flush(self) -> None:
-        """One round, now."""
-        waiting, self._waiting = list(self._waiting.values()), {}
-        for first in range(0, len(waiting), SUBJECTS_PER_MESSAGE):
-            await self._deliver(waiting[first : first + SUBJECTS_PER_MESSAGE])
+        """One round, now. Cancelled, it leaves what it had not come to for the next one."""
+        rest, self._waiting = self._waiting, {}
+        try:
+            while rest:
+                some = list(itertools.islice(rest, SUBJECTS_PER_MESSAGE))
+                await self._deliver([rest.pop(subject) for subject in some])
+        finally:
+            self._waiting = rest | self._waiting
         await self._register()
 
     async def aclose(self) -> None:
@@ -62,7 +67,13 @@ class Sender:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
-        await self.flush()
+        while True:
+            for known in list(self._waiting.values()):
+                await known.lock.acquire()  # a round leaves out whoever has a message on its way
+                known.lock.release()
+            await self.flush()
+            if not self._waiting:
+                return
 
     async def _run(self) -> None:
         while True:
