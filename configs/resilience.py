@@ -170,6 +170,8 @@ class QueueSettings(Section):
     """How often an idle worker looks for requests that others have queued."""
     lease_s: PositiveFloat = 150.0
     """A request taken by a worker that has died is taken by another after this."""
+    stop_s: PositiveFloat = 5.0
+    """How long a worker that is stopping tries to give back what is under way; after that its lease has to end."""
     deliveries_max: PositiveInt = 5
     """How many workers may die over one request before it counts as failed for good."""
     retry_s: PositiveFloat = 5.0

@@ -212,15 +212,19 @@ class QueueWorker:
             await self._write(delivery, TicketError(code="request_unreadable", message=str(problem)))
 
     async def _give_back(self, delivery: Delivery, work: asyncio.Future[Answer]) -> None:
-        """The worker is stopping: finished work is written down, unfinished work goes back to its place."""
+        """The worker is stopping: finished work is written down, unfinished work goes back to its place.
+
+        Takes ``queue.stop_s`` at most, however long ``_write`` would wait for the store (fault 71).
+        """
         try:
-            if work.done() and not work.cancelled():
-                await self._conclude(delivery, work)
-            else:
-                work.cancel()
-                await asyncio.wait((work,))
-                await self._store.put_back(delivery, delay_s=0.0)
-        except BackendUnavailable:
+            async with asyncio.timeout(self._settings.stop_s):
+                if work.done() and not work.cancelled():
+                    await self._conclude(delivery, work)
+                else:
+                    work.cancel()
+                    await asyncio.wait((work,))
+                    await self._store.put_back(delivery, delay_s=0.0)
+        except (BackendUnavailable, TimeoutError):
             pass  # its lease ends by itself
 
     async def _one_hook(self) -> bool:

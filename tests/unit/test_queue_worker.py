@@ -226,6 +226,31 @@ async def test_stopping_gives_back_what_is_under_way():
 
 
 @pytest.mark.req("run.queue")
+@pytest.mark.parametrize("hangs", [False, True])
+def test_stopping_does_not_wait_for_a_store_that_is_away(hangs: bool):
+    """Fault 71: with an answer that cannot be written, or a store that never replies, it ends after ``stop_s``."""
+
+    @on_virtual_time
+    async def run() -> None:
+        on = stage()
+
+        async def away(delivery: Delivery, result: Answer | TicketError) -> bool:
+            if hangs:
+                await asyncio.Event().wait()
+            raise BackendUnavailable("redis.state", "gone")
+
+        on.store.finish = away  # pyright: ignore[reportAttributeAccessIssue] - a store that is gone
+        async with working(on, well):
+            await on.put("a")
+            await wait_for(lambda: on.ran == ["a"])
+            await pause(3 * RULES.poll_s)
+            began_s = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began_s == pytest.approx(RULES.stop_s, abs=RULES.poll_s)
+
+    run()
+
+
+@pytest.mark.req("run.queue")
 @on_virtual_time
 async def test_a_cancelled_ticket_stops_the_work_on_it():
     """Noticed at the next beat; the worker goes on with the next request."""
