@@ -13,7 +13,7 @@ from importlib import resources
 from typing import TypeVar, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from agents.errors import CallFailed
 from configs.settings import BreakerSettings, RedisSettings
@@ -79,8 +79,11 @@ class BreakerScript:
         # Redis names scripts so; nothing here is secret.
         self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, batch: Sequence[Asked]) -> list[Stands]:
-        """Take one step per element, each atomic, in one round trip. Raises ``StateGone``."""
+    async def run(self, batch: Sequence[Asked]) -> list[Stands | StateGone]:
+        """Take one step per element, each atomic, in one round trip.
+
+        ``StateGone`` in place of an answer: that subject alone is damaged. Raises it when no step was taken.
+        """
         return await self._guarded(partial(self._run, batch))
 
     async def events(self, subject: str) -> tuple[BreakerMoved, ...]:
@@ -108,22 +111,37 @@ class BreakerScript:
         except (RedisError, OSError, BadReply) as exc:
             raise StateGone(f"{type(exc).__name__} while talking to the shared state", sent=True) from exc
 
-    async def _run(self, batch: Sequence[Asked]) -> list[Stands]:
+    async def _run(self, batch: Sequence[Asked]) -> list[Stands | StateGone]:
         replies = await self._send(batch)
         for _ in range(TRIES - 1):
-            wrong = next((reply for reply in replies if isinstance(reply, RedisError)), None)
-            if isinstance(wrong, NoScriptError):
+            wrong = [reply for reply in replies if isinstance(reply, RedisError)]
+            if any(isinstance(reply, NoScriptError) for reply in wrong):
                 await self._client.script_load(self._text)
-            elif isinstance(wrong, ELSEWHERE):
+            elif any(isinstance(reply, ELSEWHERE) for reply in wrong):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
             else:
                 break
             # The whole batch again, with the same ids: whatever was done already has no second effect (X3).
             replies = await self._send(batch)
-        for reply in replies:
-            if isinstance(reply, RedisError):
-                raise reply
-        return [stands_of(asked.subject, reply) for asked, reply in zip(batch, replies, strict=True)]
+        replies = await self._healed(batch, replies)
+        answers = [_answer(asked, reply) for asked, reply in zip(batch, replies, strict=True)]
+        gone = [answer.__cause__ for answer in answers if isinstance(answer, StateGone)]
+        if gone and len(gone) == len(answers) and gone[0] is not None:
+            raise gone[0]
+        return answers
+
+    async def _healed(self, batch: Sequence[Asked], replies: list[object]) -> list[object]:
+        """Lose the subjects of wrong type, like records that cannot be read, and take the steps of those again."""
+        damaged = [number for number, reply in enumerate(replies) if _is_damaged(reply)]
+        if damaged:
+            pipeline = self._client.pipeline(transaction=False)
+            for number in damaged:
+                pipeline.delete(*keys_of(batch[number].subject, None))
+            await pipeline.execute()
+            again = await self._send([batch[number] for number in damaged])
+            for number, reply in zip(damaged, again, strict=True):
+                replies[number] = reply
+        return replies
 
     async def _send(self, batch: Sequence[Asked]) -> list[object]:
         pipeline = self._client.pipeline(transaction=False)
@@ -155,3 +173,19 @@ class BreakerScript:
         if gone:
             await self._client.zrem(SUBJECTS, *gone)
         return tuple(sorted(subject for subject, exists in zip(subjects, there, strict=True) if exists))
+
+
+def _is_damaged(reply: object) -> bool:
+    """Whether a key of this subject is of another type than the script wants."""
+    return isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply)
+
+
+def _answer(asked: Asked, reply: object) -> Stands | StateGone:
+    try:
+        if isinstance(reply, RedisError):
+            raise reply
+        return stands_of(asked.subject, reply)
+    except (RedisError, BadReply) as exc:
+        gone = StateGone(f"{type(exc).__name__} while talking to the shared state", sent=True)
+        gone.__cause__ = exc
+        return gone

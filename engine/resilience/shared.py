@@ -175,6 +175,8 @@ class SharedBreakerStore:
         asked = known.ask(asked_s, acquire=acquire, order=order)
         try:
             (stands,) = await self._script.run((asked,))
+            if isinstance(stands, StateGone):
+                raise stands
             settled = True
             self._adopt(known, asked, stands, asked_s)
         except StateGone as gone:
@@ -213,8 +215,7 @@ class SharedBreakerStore:
                 self._lost(gone, some, batch)
                 self._alone.take_over(aged)
                 return
-            for known, asked, stands in zip(some, batch, answers, strict=True):
-                self._adopt(known, asked, stands, asked_s)
+            self._take_in(some, batch, answers, asked_s)
 
     async def _flush(self, some: list[Known]) -> None:
         """One message for several subjects; one with a message on its way already is left for the next time."""
@@ -230,8 +231,7 @@ class SharedBreakerStore:
                     batch.append(known.ask(asked_s))
             answers = await self._script.run(batch) if batch else []
             settled = True
-            for known, asked, stands in zip(held, batch, answers, strict=True):
-                self._adopt(known, asked, stands, asked_s)
+            self._take_in(held, batch, answers, asked_s)
         except StateGone as gone:
             settled = True
             self._lost(gone, held, batch)
@@ -241,6 +241,16 @@ class SharedBreakerStore:
                     known.unanswered(asked)
                     self._sender.later(known)
                 known.lock.release()
+
+    def _take_in(
+        self, some: list[Known], batch: list[Asked], answers: list[Stands | StateGone], asked_s: float
+    ) -> None:
+        for known, asked, answer in zip(some, batch, answers, strict=True):
+            if isinstance(answer, StateGone):  # it alone; Redis is there for the others
+                known.left(asked)
+                self._alone.count(known, asked.reports)
+            else:
+                self._adopt(known, asked, answer, asked_s)
 
     def _adopt(self, known: Known, asked: Asked, stands: Stands, asked_s: float) -> None:
         now_s = self._clock()

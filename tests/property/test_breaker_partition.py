@@ -32,7 +32,7 @@ class Line:
         self._script = script
         self._chance = chance
 
-    async def run(self, batch: Sequence[Asked]) -> list[Stands]:
+    async def run(self, batch: Sequence[Asked]) -> list[Stands | StateGone]:
         """The step, perhaps carried out, perhaps answered."""
         lot = 1.0 if self.sound else self._chance.random()
         if self.cut or lot < 0.02:
