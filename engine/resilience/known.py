@@ -80,8 +80,10 @@ class Known:
     @property
     def idle(self) -> bool:
         """Whether forgetting it loses nothing but age."""
-        busy = self.outbox or self.released or self.lock.locked()
-        return not busy and (self.cell is None or self.cell.calm)
+        busy = self.outbox or self.released or self.probes or self.lock.locked()
+        if busy or (self.cell is not None and not self.cell.calm):
+            return False
+        return self._view.state is BreakerState.CLOSED
 
     def young(self, now_s: float) -> bool:
         """Whether the view may be answered from: young enough, and nothing in it is over."""

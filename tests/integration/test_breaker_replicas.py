@@ -257,6 +257,26 @@ async def test_a_replica_remembers_no_more_subjects_than_it_may(fleet: Fleet) ->
     assert member.store.effects == {Effect.COUNTED: 1}
 
 
+@pytest.mark.req("brk.shared")
+@pytest.mark.parametrize("state", [BreakerState.OPEN, BreakerState.FORCED_OPEN, BreakerState.HALF_OPEN])
+async def test_a_replica_over_its_limit_remembers_what_is_not_closed(
+    fleet: Fleet, subject: str, state: BreakerState
+) -> None:
+    """Should Redis go next, its stand-in would admit what the shared one refuses, or probe beside its probe."""
+    member = fleet.replicas[0]
+    if state is BreakerState.FORCED_OPEN:
+        await member.store.force(subject, state, actor="ada", reason="drill")
+    else:
+        await trip(member, subject)
+    if state is BreakerState.HALF_OPEN:
+        await fleet.pass_time(60.0)
+        assert (await permit_of(member, subject)).probe
+    for _ in range(2 * RULES.subjects_max):
+        await permit_of(member, f"tool:{uuid.uuid4()}")
+    assert len(member.store._known) == RULES.subjects_max
+    assert member.store._known[subject].view(fleet.clock()).state is state
+
+
 @pytest.mark.req("brk.manual", "brk.shared")
 async def test_an_order_survives_everybody_who_was_there(fleet: Fleet, subject: str) -> None:
     """B16: a replica that starts later finds it, with who and why; its keys never expire until control is back."""
