@@ -20,7 +20,17 @@ from configs.settings import BreakerSettings, RedisSettings
 from engine.contract import BreakerMoved
 from engine.resilience.errors import CallRefused
 from engine.resilience.shielded import StoreGuard
-from engine.resilience.wire import Asked, BadReply, Stands, event_of, keys_of, request_json, rules_json, stands_of
+from engine.resilience.wire import (
+    Asked,
+    BadReply,
+    Stands,
+    event_of,
+    keys_of,
+    request_json,
+    rules_json,
+    stands_of,
+    ttl_s,
+)
 
 T = TypeVar("T")
 
@@ -74,6 +84,7 @@ class BreakerScript:
         self._places = asyncio.Semaphore(redis.pool_max)
         self._timeout_s = redis.timeout_s
         self._subjects_max = rules.subjects_max
+        self._ttl_s = ttl_s(rules)
         self._rules = rules_json(rules)
         self._text = lua_text(clock)
         # Redis names scripts so; nothing here is secret.
@@ -158,18 +169,21 @@ class BreakerScript:
         names = {subject.encode("utf-8", "surrogatepass"): now_s for subject in subjects}
         pipeline.zadd(SUBJECTS, names)
         pipeline.zremrangebyrank(SUBJECTS, 0, -self._subjects_max - 1)
+        pipeline.expire(SUBJECTS, self._ttl_s)
         await pipeline.execute()
 
     async def _subjects(self) -> tuple[str, ...]:
-        names = cast("list[bytes]", await self._client.zrange(SUBJECTS, 0, -1))
-        if not names:
+        entries = cast("list[tuple[bytes, float]]", await self._client.zrange(SUBJECTS, 0, -1, withscores=True))
+        if not entries:
             return ()
-        subjects = [name.decode("utf-8", "surrogatepass") for name in names]
+        subjects = [name.decode("utf-8", "surrogatepass") for name, _ in entries]
         pipeline = self._client.pipeline(transaction=False)
         for subject in subjects:
             pipeline.exists(keys_of(subject, None)[0])
         there = await pipeline.execute()
-        gone = [name for name, exists in zip(names, there, strict=True) if not exists]
+        # A younger entry may be of a record that began since we looked; entries are in the order of their scores.
+        old_s = entries[-1][1] - self._ttl_s
+        gone = [name for (name, at_s), exists in zip(entries, there, strict=True) if not exists and at_s < old_s]
         if gone:
             await self._client.zrem(SUBJECTS, *gone)
         return tuple(sorted(subject for subject, exists in zip(subjects, there, strict=True) if exists))

@@ -103,9 +103,14 @@ def keys_of(subject: str, order: Order | None) -> list[str]:
 
 def rules_json(rules: BreakerSettings) -> str:
     """The rules as the script wants them, with the time that keys live."""
-    spoken_of_s = max(rules.lease_s, rules.open_s_max, rules.park_s_max, rules.reprobe_s * 2.0, rules.window_s)
     numbers = {name: getattr(rules, name) for name in RULES}
-    return json.dumps({**numbers, "ttl_s": math.ceil(max(rules.kept_s, OUTLIVES * spoken_of_s))})
+    return json.dumps({**numbers, "ttl_s": ttl_s(rules)})
+
+
+def ttl_s(rules: BreakerSettings) -> int:
+    """How long keys live that nobody uses (X5), in seconds."""
+    spoken_of_s = max(rules.lease_s, rules.open_s_max, rules.park_s_max, rules.reprobe_s * 2.0, rules.window_s)
+    return math.ceil(max(rules.kept_s, OUTLIVES * spoken_of_s))
 
 
 def request_json(asked: Asked) -> str:

@@ -322,6 +322,18 @@ async def test_subjects_are_those_with_a_record(fleet: Fleet, subject: str) -> N
 
 
 @pytest.mark.req("brk.shared")
+async def test_the_list_of_subjects_ends_with_its_use_and_loses_only_old_names(fleet: Fleet) -> None:
+    """X5: it expires; and a name without a record goes once it is old, since a record may just have begun."""
+    member, now_s = fleet.replicas[0], fleet.clock()
+    await member.client.delete("cb:subjects")
+    await member.store._script.register(("tool:there",), now_s)
+    await member.client.zadd("cb:subjects", {"tool:old": now_s - 2 * RULES.kept_s, "tool:young": now_s - 1.0})
+    assert 0 < await member.client.ttl("cb:subjects") <= RULES.kept_s
+    assert await member.store.subjects() == ()
+    assert await member.client.zrange("cb:subjects", 0, -1) == [b"tool:young", b"tool:there"]
+
+
+@pytest.mark.req("brk.shared")
 async def test_every_step_may_arrive_twice(fleet: Fleet, subject: str) -> None:
     """X3: the second delivery of leave, reports and orders gets the first reply and leaves the record alone."""
     member = fleet.replicas[0]
