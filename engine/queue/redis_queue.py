@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from configs.settings import QueueSettings
 from engine.queue.contract import Delivery, Enqueue, Full, Hook, OtherRequest
@@ -25,6 +25,8 @@ from engine.types import Answer, Priority
 from memory.errors import BackendUnavailable
 
 SCRIPT = Path(__file__).with_name("queue.lua").read_text()
+# A Redis that is full refuses a put before its first write; what only empties the queue may still go on.
+BOUNDED, EMPTYING = "#!lua\n", "#!lua flags=allow-oom\n"
 PREFIX: Final = "sg:{q}:"
 CANCELLED = TicketError(code="cancelled", message="cancelled by hand")
 Reply = Sequence["bytes | Reply"]
@@ -39,7 +41,8 @@ class RedisQueue:
         """``missed`` is called when Redis was not there, for whoever looks after it."""
         self._missed = missed
         self._unanswered: list[str] = []
-        self._script = client.register_script(SCRIPT)
+        self._put = client.register_script(BOUNDED + SCRIPT)
+        self._script = client.register_script(EMPTYING + SCRIPT)
         self._life = _ms(settings.expiry_s)
         self._head = (_ms(settings.lease_s), settings.deliveries_max, settings.length_max, _ms(settings.keep_s))
 
@@ -127,9 +130,10 @@ class RedisQueue:
 
     async def _call(self, operation: str, *args: str | int | bytes) -> object:
         try:
-            return await self._script(keys=[PREFIX], args=[operation, *self._head, *args])
+            script = self._put if operation == "put" else self._script
+            return await script(keys=[PREFIX], args=[operation, *self._head, *args])
         except (RedisError, OSError) as exc:
-            if self._missed is not None:
+            if self._missed is not None and not isinstance(exc, OutOfMemoryError):
                 self._missed()
             problem = f"{type(exc).__name__} while talking to the queue"
             raise BackendUnavailable("redis.state", problem) from exc
