@@ -96,7 +96,7 @@ class QueueWorker:
             except UNFORESEEN as exc:
                 # Its lease ends and counts as a death, so it comes to an end; the others go on. Its words may
                 # quote a prompt, so only its kind is written down.
-                log.error("a step of the queue's worker failed: %s", type(exc).__name__)  # noqa: TRY400
+                log.error("a step of the queue's worker failed: %s", type(exc).__name__)  # noqa: TRY400 - no words of it
                 busy = False
             if not busy:
                 await self._idle()

@@ -153,10 +153,7 @@ async def test_a_redirect_is_not_followed(provider: ScriptedProvider, status: in
     ],
 )
 async def test_a_private_host_is_never_connected_to_however_it_is_spelt(monkeypatch: pytest.MonkeyPatch, url: str):
-    """SSRF: the spelling is judged when it is queued, what it resolves to before each connection.
-
-    The legitimate twin goes out, to the judged address.
-    """
+    """SSRF: what a URL spells and what it resolves to are judged before each post; the legitimate twin goes out."""
     resolving(monkeypatch)
     async with poster(QueueSettings()) as post:
         sent = recording(post)
