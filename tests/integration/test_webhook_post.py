@@ -153,7 +153,7 @@ async def test_a_redirect_is_not_followed(provider: ScriptedProvider, status: in
     ],
 )
 async def test_a_private_host_is_never_connected_to_however_it_is_spelt(monkeypatch: pytest.MonkeyPatch, url: str):
-    """SSRF: what a URL spells and what it resolves to are judged before each post; the legitimate twin goes out."""
+    """SSRF: what a URL spells and what it resolves to are judged before each post; a legitimate twin goes out."""
     resolving(monkeypatch)
     async with poster(QueueSettings()) as post:
         sent = recording(post)
