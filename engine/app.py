@@ -255,8 +255,10 @@ class Engine:
 
         Raises ``InvalidInput``, ``NotBuilt``, ``QueueFull``, ``BackendUnavailable``.
         """
-        # Asked for outright, so that a queue which is switched off refuses this as it refuses ``on_unavailable``.
-        return await self.desk.put(self._request(prompt, {**options, "on_unavailable": "queue"}), delay_s=0.0)
+        request = self._request(prompt, options)
+        if not self.settings.queue.enabled:
+            raise InvalidInput("the queue is switched off", hint="set queue.enabled", code="queue_disabled")
+        return await self.desk.put(request, delay_s=0.0)
 
     async def ticket(self, ticket_id: str) -> Ticket:
         """A queued request as it stands. Raises ``UnknownTicket``, ``BackendUnavailable``."""
