@@ -84,7 +84,7 @@ async def test_a_rehearsal_fails_over_and_recovers_on_the_users_own_chain(tmp_pa
     assert report.degraded >= 5
     assert done[-1] == (90, 90)
     assert [phase.label for phase in report.phases] == ["start", "provider first: 503", "provider first: well"]
-    assert report.phases[0].offered in {19, 20, 21}
+    assert 19 <= report.phases[0].offered < 60  # 20, and what was offered while the change was made
     assert {move.subject for move in report.moves} == {"model:first/big#FIRST_API_KEY"}
     assert report.moves[-1].after is BreakerState.CLOSED
     assert report.wasted_calls["one"] == report.calls - 90 == sum(report.wasted_calls.values())
