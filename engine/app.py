@@ -28,7 +28,7 @@ from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, Requ
 from engine.events import Emit, Event, Final
 from engine.gateway.admit import Options, build_request
 from engine.resilience.shielded import agent_subject
-from engine.subjects import configured
+from engine.subjects import configured, refuse_unknown
 from engine.ticket import Ticket
 from engine.types import Answer, CacheMode, Decision, OnUnavailable, Priority, Request
 from memory.errors import BackendUnavailable
@@ -160,8 +160,7 @@ class Engine:
         when the shared state cannot be told.
         """
         known = {*configured(self.settings), *map(agent_subject, self._parts.roster.agents)}
-        if subject not in known and subject not in (used := await self._parts.breakers.subjects()):
-            raise UnknownName("breaker", subject, (*known, *used))
+        await refuse_unknown(subject, known, self._parts.breakers)
         return await self._parts.breakers.force(subject, state, actor=actor, reason=reason)
 
     async def cache_version(self) -> str:

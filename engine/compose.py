@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from agents.handler import AnyHandler, HandlerAgent
 from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
-from agents.refs import model_ref, routed_models
+from agents.refs import routed_models
 from agents.roster import Roster
 from configs.keys import usable_models
 from configs.settings import AgentCapability, Settings
@@ -59,6 +59,7 @@ from engine.routing.encoder import load_encoder
 from engine.routing.router import ZeroShotRouter
 from engine.routing.thread import EncoderThread
 from engine.run import Drive, Run
+from engine.subjects import pools
 from engine.telemetry.tracing import open_tracer
 from engine.types import Answer
 from memory.embedded.attach import attach
@@ -152,7 +153,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
     """Start the parts of one engine; stop them in reverse order, whatever happens in between."""
     async with AsyncExitStack() as stack:
         roster = Roster(PromptedAgent(capability) for capability in settings.agents)
-        routes = Routes(settings, _pools(settings))
+        routes = Routes(settings, pools(settings))
         stores = store_breakers(
             settings.breaker, clock=time.monotonic, sample=random.random, listeners=(_log_move,)
         )
@@ -309,15 +310,6 @@ def _import_graph() -> Callable[[Router, _GraphParts], Drive]:
     from engine.pipeline import build_graph, drive  # noqa: PLC0415 - as above
 
     return lambda router, parts: partial(drive, build_graph(router, parts.runner, parts.ledger, parts.estimate))
-
-
-def _pools(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """For each route the largest chain it is in: of those, only so many may be open at once (max ejection)."""
-    pools: dict[str, tuple[str, ...]] = {}
-    for chain in sorted(settings.roles.values(), key=len):
-        subjects = tuple(model_ref(model, settings).subject for model in chain)
-        pools.update(dict.fromkeys(subjects, subjects))
-    return pools
 
 
 def _log_move(event: BreakerMoved) -> None:

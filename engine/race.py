@@ -52,9 +52,10 @@ class _Runner:
 
     def lose(self, *, late: bool) -> None:
         """End it as a value; ``late``: another one was faster, which its route has to answer for."""
-        self.track.lost.set()
-        self.track.model.outpaced = late
-        self.task.cancel()
+        if not self.track.lost.is_set():  # once: a second cancellation would interrupt its clean-up
+            self.track.lost.set()
+            self.track.model.outpaced = late
+            self.task.cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,6 @@ class Run:
     tracer: Tracer
     may_keep: Callable[[Answer], bool]
     ledger: Ledger
-
     depth_max: int
 
     async def answer(self, asked: Request, emit: Emit | None) -> Answer:

@@ -87,64 +87,28 @@ def watch(
     run(_watch(profile, config, every, times))
 
 
-@app.command("open")
-def open_breaker(
-    subject: Subject,
-    reason: Reason = "",
-    actor: Actor = None,
-    profile: options.Profile = None,
-    config: options.ConfigFile = None,
-    as_json: options.Json = False,
-    debug: options.Debug = False,
-) -> None:
-    """Force it open: nothing is called until `clear`."""
-    _ = debug
-    run(_force(subject, "forced_open", actor, reason, (profile, config, as_json)))
+def _lever(name: str, state: str, what: str) -> None:
+    """Add the command that gives one order."""
+
+    def order(
+        subject: Subject,
+        reason: Reason = "",
+        actor: Actor = None,
+        profile: options.Profile = None,
+        config: options.ConfigFile = None,
+        as_json: options.Json = False,
+        debug: options.Debug = False,
+    ) -> None:
+        _ = debug
+        run(_force(subject, state, actor, reason, (profile, config, as_json)))
+
+    app.command(name, help=what)(order)
 
 
-@app.command()
-def close(
-    subject: Subject,
-    reason: Reason = "",
-    actor: Actor = None,
-    profile: options.Profile = None,
-    config: options.ConfigFile = None,
-    as_json: options.Json = False,
-    debug: options.Debug = False,
-) -> None:
-    """Force it closed: everything is called, whatever happens, until `clear`."""
-    _ = debug
-    run(_force(subject, "forced_closed", actor, reason, (profile, config, as_json)))
-
-
-@app.command()
-def disable(
-    subject: Subject,
-    reason: Reason = "",
-    actor: Actor = None,
-    profile: options.Profile = None,
-    config: options.ConfigFile = None,
-    as_json: options.Json = False,
-    debug: options.Debug = False,
-) -> None:
-    """Let everything through and count nothing, until `clear`."""
-    _ = debug
-    run(_force(subject, "disabled", actor, reason, (profile, config, as_json)))
-
-
-@app.command()
-def clear(
-    subject: Subject,
-    reason: Reason = "",
-    actor: Actor = None,
-    profile: options.Profile = None,
-    config: options.ConfigFile = None,
-    as_json: options.Json = False,
-    debug: options.Debug = False,
-) -> None:
-    """Give control back: closed, with a clean slate."""
-    _ = debug
-    run(_force(subject, "closed", actor, reason, (profile, config, as_json)))
+_lever("open", "forced_open", "Force it open: nothing is called until `clear`.")
+_lever("close", "forced_closed", "Force it closed: everything is called, whatever happens, until `clear`.")
+_lever("disable", "disabled", "Let everything through and count nothing, until `clear`.")
+_lever("clear", "closed", "Give control back: closed, with a clean slate.")
 
 
 @app.command()
@@ -197,15 +161,6 @@ def _refuse_if_alone(store: Breakers) -> None:
         raise BackendUnavailable("redis.state", store.degraded)
 
 
-async def _refuse_unknown(subject: str, settings: Settings, store: Breakers) -> None:
-    from engine.errors import UnknownName  # noqa: PLC0415 - same
-    from engine.subjects import configured  # noqa: PLC0415 - keeps --help light
-
-    known = {*configured(settings), *await store.subjects()}
-    if subject not in known:
-        raise UnknownName("breaker", subject, known)
-
-
 async def _views(settings: Settings, store: Breakers) -> list[BreakerView]:
     """Troubled ones first, then by name."""
     from engine.subjects import configured  # noqa: PLC0415 - keeps --help light
@@ -238,14 +193,13 @@ async def _watch(profile: str | None, config: options.ConfigFile, every_s: float
 async def _force(
     subject: str, state: str, actor: str | None, reason: str, how: tuple[str | None, options.ConfigFile, bool]
 ) -> None:
-    from engine.contract import BreakerState  # noqa: PLC0415 - keeps --help light
+    from engine.subjects import configured, refuse_unknown  # noqa: PLC0415 - keeps --help light
 
     profile, config, as_json = how
     async with _opened(profile, config) as (settings, store):
-        await _refuse_unknown(subject, settings, store)
-        view = await store.force(
-            subject, BreakerState(state), actor=actor if actor is not None else _login(), reason=reason
-        )
+        await refuse_unknown(subject, configured(settings), store)
+        who = actor if actor is not None else _login()
+        view = await store.force(subject, state, actor=who, reason=reason)
     if as_json:
         print_json(asdict(view))
     else:
@@ -253,8 +207,10 @@ async def _force(
 
 
 async def _history(subject: str, profile: str | None, config: options.ConfigFile, as_json: bool) -> None:
+    from engine.subjects import configured, refuse_unknown  # noqa: PLC0415 - keeps --help light
+
     async with _opened(profile, config) as (settings, store):
-        await _refuse_unknown(subject, settings, store)
+        await refuse_unknown(subject, configured(settings), store)
         moves = await store.history(subject)
     if as_json:
         print_json([asdict(move) for move in moves])

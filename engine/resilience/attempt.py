@@ -5,6 +5,7 @@ No I/O and no clock: the shield passes the time in. ``CallReport`` is the one mu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from agents.contract import Chunk
@@ -78,7 +79,10 @@ class Watch:
         self._slow_share = settings.shield.slow_share
         self._deadline = deadline
         self._bytes_left = settings.request.answer_bytes_max
-        self._probe_until_s = started_s + settings.breaker.probe_deadline_s if probe else None
+        silent_s = math.inf if limits.first_s is None else limits.first_s
+        if probe and not limits.nested:
+            silent_s = min(silent_s, settings.breaker.probe_deadline_s)
+        self._silent_until_s = started_s + silent_s
 
     @property
     def produced(self) -> bool:
@@ -91,28 +95,32 @@ class Watch:
             return False
         return first_token_s > self._slow_share * self._limits.first_s
 
-    def limit(self, now_s: float) -> tuple[float, FailureKind | None]:
-        """Seconds until the next limit, and what it means; ``None``: the probe has to be settled (B1b)."""
-        limits = self._limits
-        nearest: tuple[float, FailureKind | None] = (self._deadline.remaining_s(now_s), FailureKind.DEADLINE)
-        if self.produced:
-            if limits.idle_s is not None and limits.idle_s < nearest[0]:
-                nearest = (limits.idle_s, FailureKind.IDLE_TIMEOUT)
-        elif limits.first_s is not None and (left_s := self.started_s + limits.first_s - now_s) < nearest[0]:
-            nearest = (max(0.0, left_s), FailureKind.FIRST_TOKEN_TIMEOUT)
-        if self._probe_until_s is not None and (left_s := self._probe_until_s - now_s) < nearest[0]:
-            meaning = None if self.produced or limits.nested else FailureKind.FIRST_TOKEN_TIMEOUT
-            nearest = (max(0.0, left_s), meaning)
-        return nearest
+    def given_up(self, outcome: Outcome, report: CallReport) -> bool:
+        """Whether somebody left before the first token: the caller's deadline, or a hedge that was faster."""
+        left = outcome is Outcome.DEADLINE or (outcome is Outcome.CANCEL and report.outpaced)
+        return left and not self.produced
 
-    def probe_is_over(self, now_s: float) -> bool:
-        """Whether the probe has shown what it can show; says so once."""
-        if self._probe_until_s is None or now_s < self._probe_until_s:
-            return False
-        if not self.produced and not self._limits.nested:
-            return False
-        self._probe_until_s = None
-        return True
+    def late(self, usual_s: float | None, now_s: float) -> Failure | None:
+        """The failure of a route given up on after its own p95: the first-token rule.
+
+        Neutral for whoever gave up, but not for the route: hanging calls would otherwise never open its breaker
+        while every caller's deadline is shorter than ``first_token_s``.
+        """
+        waited_s = now_s - self.started_s
+        if usual_s is None or waited_s < usual_s:
+            return None
+        detail = f"no first token when given up on, {waited_s:.3g} s"
+        return Failure(kind=FailureKind.FIRST_TOKEN_TIMEOUT, detail=detail)
+
+    def limit(self, now_s: float) -> tuple[float, FailureKind]:
+        """Seconds until the next limit, and what it means."""
+        nearest = (self._deadline.remaining_s(now_s), FailureKind.DEADLINE)
+        if self.produced:
+            if self._limits.idle_s is not None and self._limits.idle_s < nearest[0]:
+                nearest = (self._limits.idle_s, FailureKind.IDLE_TIMEOUT)
+        elif (left_s := self._silent_until_s - now_s) < nearest[0]:
+            nearest = (max(0.0, left_s), FailureKind.FIRST_TOKEN_TIMEOUT)
+        return nearest
 
     def saw(self, chunk: Chunk, now_s: float) -> None:
         """Take note of a chunk. Raises ``CallFailed`` when the answer grows over the cap (fault 33)."""

@@ -7,10 +7,10 @@ call it guards (B15).
 from __future__ import annotations
 
 import itertools
-import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from configs.kernel import Failure, Outcome
 from configs.settings import Settings
@@ -18,8 +18,8 @@ from engine.contract import BreakerState, BreakerStore, Permit, Refusal, Report
 from engine.resilience.errors import CallRefused
 from engine.resilience.limiter import Gate, NoPlace
 from engine.resilience.routes import Route, Routes, may_open
+from engine.resilience.tolerate import answer_or
 
-log = logging.getLogger(__name__)
 KEY_IS_BAD = frozenset({Outcome.AUTH, Outcome.QUOTA})
 KEY_IS_GOOD = frozenset(
     {Outcome.OK, Outcome.CALLER, Outcome.POLICY, Outcome.THROTTLE, Outcome.MISSING, Outcome.CONFLICT}
@@ -81,11 +81,14 @@ class Leaves:
             raise CallRefused(_no_place(leave.permit, full.reason, full.retry_after_s)) from None
         if not placed:
             return await self._sent_on(route, leave)
+        permitted = False
         try:
-            return await self._permitted(route, gate)
-        except BaseException:
-            gate.leave(Outcome.REFUSED, None, 0.0, self._clock())
-            raise
+            leave = await self._permitted(route, gate)
+            permitted = True
+            return leave
+        finally:
+            if not permitted:
+                gate.leave(Outcome.REFUSED, None, 0.0, self._clock())
 
     async def settle(self, leave: Leave, ended: Ended) -> None:
         """Tell the breakers how it ended; once in effect."""
@@ -118,15 +121,16 @@ class Leaves:
             key = await self._acquire(route.credential)
             if isinstance(key, Refusal):
                 raise CallRefused(key)
+        permitted = False
         try:
             permit = await self._acquire(route.subject)
-        except BaseException:
-            await self._free(key)
-            raise
-        if isinstance(permit, Refusal):
-            await self._free(key)
-            raise CallRefused(permit)
-        return Leave(route=route, permit=permit, key=key, gate=gate)
+            if isinstance(permit, Refusal):
+                raise CallRefused(permit)
+            permitted = True
+            return Leave(route=route, permit=permit, key=key, gate=gate)
+        finally:
+            if not permitted and key is not None and key.probe:
+                await self._tell(key, Report(outcome=Outcome.CANCEL))
 
     async def _sent_on(self, route: Route, before: Leave) -> Leave:
         """The line was cleared, since the breaker opened: it says no itself, unless it has changed its mind."""
@@ -137,42 +141,32 @@ class Leaves:
         await self.settle(after, Ended(outcome=Outcome.CANCEL))
         raise CallRefused(_no_place(after.permit, "the line was cleared when the breaker opened", None))
 
-    async def _free(self, key: Permit | None) -> None:
-        if key is not None and key.probe:
-            await self._tell(key, Report(outcome=Outcome.CANCEL))
-
     async def _within_pool(self, route: Route, result: Report) -> Report:
         """The report with its leave to open the breaker, which depends on the others of the pool."""
         ejection_max = self._settings.breaker.ejection_max
         pool = self._routes.pools.get(route.subject, ())
         if ejection_max >= 1.0 or not pool or not (result.outcome is Outcome.FAIL or result.slow):
             return result
-        try:
-            views = await self._breakers.view(pool)
-        except Exception as exc:
-            log.warning("%s: its pool could not be looked at", route.subject, exc_info=exc)
-            return result
-        return replace(result, may_open=may_open(route.subject, views, ejection_max))
+        without = "its pool could not be looked at"
+        views = await answer_or(lambda: None, self._breakers.view(pool), route.subject, without)
+        return result if views is None else replace(result, may_open=may_open(route.subject, views, ejection_max))
 
     async def _acquire(self, subject: str) -> Permit | Refusal:
         call_id = next(self._ids)
-        try:
-            return await self._breakers.acquire(subject, call_id)
-        except Exception as exc:
-            log.warning("%s: the breaker could not be asked, calling without it", subject, exc_info=exc)
-            return Permit(
-                subject=subject,
-                call_id=call_id,
-                generation=UNKNOWN_GENERATION,
-                probe=False,
-                state=BreakerState.CLOSED,
-            )
+        without = "the breaker could not be asked, calling without it"
+        return await answer_or(
+            partial(_unasked, subject, call_id), self._breakers.acquire(subject, call_id), subject, without
+        )
 
     async def _tell(self, permit: Permit, result: Report) -> None:
-        try:
-            await self._breakers.report(permit, result)
-        except Exception as exc:
-            log.warning("%s: the breaker could not be told", permit.subject, exc_info=exc)
+        without = "the breaker could not be told"
+        await answer_or(lambda: None, self._breakers.report(permit, result), permit.subject, without)
+
+
+def _unasked(subject: str, call_id: str) -> Permit:
+    return Permit(
+        subject=subject, call_id=call_id, generation=UNKNOWN_GENERATION, probe=False, state=BreakerState.CLOSED
+    )
 
 
 def _plain(outcome: Outcome, ended: Ended) -> Report:

@@ -19,7 +19,7 @@ from engine.resilience import breaker
 from engine.resilience.classify import classify
 from engine.resilience.errors import CallRefused
 from engine.resilience.record import Effect, Record, fresh
-from engine.resilience.shield import tell
+from engine.resilience.tolerate import tell
 from engine.resilience.translate import failure_of, passes_through
 from engine.resilience.window import calm, number_at, width_s
 

@@ -24,8 +24,8 @@ from engine.resilience.local import Listener
 from engine.resilience.record import Effect, fresh
 from engine.resilience.script import STATE, BreakerScript, StateGone
 from engine.resilience.sender import SUBJECTS_PER_MESSAGE, Sender
-from engine.resilience.shield import tell
 from engine.resilience.shielded import had_its_chance
+from engine.resilience.tolerate import tell
 from engine.resilience.wire import Asked, Ended, Order, Stands
 from memory.errors import BackendUnavailable
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
@@ -18,7 +18,7 @@ from agents.contract import Chunk
 from agents.errors import CallFailed
 from configs.kernel import Deadline, Failure, FailureKind, Outcome
 from configs.settings import Settings
-from engine.contract import BreakerMoved, BreakerStore
+from engine.contract import BreakerStore
 from engine.resilience.attempt import CallReport, Limits, Watch
 from engine.resilience.classify import classify, may_retry
 from engine.resilience.errors import CallRefused, LeafCallFailed
@@ -169,7 +169,7 @@ class Shield:
         timer = self._settle_at_its_deadline(leave, watch, nested=call.limits.nested) if leave.probe else None
         outcome, failure = Outcome.CANCEL, None
         try:
-            while (item := await self._next(pump, watch, leave)) is not END:
+            while (item := await self._next(pump, watch)) is not END:
                 if isinstance(item, Chunk):
                     watch.saw(item, self._clock())
                     outcome = Outcome.OK if item.finish_reason else outcome  # its reader may stop right here
@@ -200,7 +200,7 @@ class Shield:
                     self._leaves.leave(leave, ended, first_s, self._clock() - watch.started_s)
 
     def _settle_at_its_deadline(self, leave: Leave, watch: Watch, *, nested: bool) -> asyncio.TimerHandle:
-        """A probe whose reader is slow gives its permit back in time all the same (B1b)."""
+        """A probe gives its permit back in time whatever its reader does, and its answer goes on without (B1b)."""
 
         def settle() -> None:
             if not watch.produced and not nested:
@@ -224,42 +224,22 @@ class Shield:
             first_s = now_s - watch.started_s  # a unary call: its answer is its first token
         if first_s is not None:
             self.routes.latencies.add(call.route.subject, first_s, now_s)
-        late = self._late(call, watch, outcome, now_s)
-        if late is not None:
-            return Ended(outcome=Outcome.FAIL, failure=late), first_s
+        usual_s = self.routes.latencies.p95(call.route.subject, now_s)
+        if watch.given_up(outcome, call.report):
+            waited_s = now_s - watch.started_s
+            self.routes.latencies.add(call.route.subject, waited_s, now_s, measured=False)
+            late = watch.late(usual_s, now_s)
+            if late is not None:
+                return Ended(outcome=Outcome.FAIL, failure=late), first_s
         return Ended(outcome=outcome, failure=failure, slow=watch.was_slow(first_s)), first_s
 
-    def _late(self, call: _Call[T], watch: Watch, outcome: Outcome, now_s: float) -> Failure | None:
-        """The failure of a route given up on before its first token but after its own p95: the first-token rule.
-
-        Neutral for whoever gave up, but not for the route: hanging calls would otherwise never open its breaker
-        while every caller's deadline is shorter than ``first_token_s``.
-        """
-        if watch.produced:
-            return None
-        gave_up = outcome is Outcome.DEADLINE or (outcome is Outcome.CANCEL and call.report.outpaced)
-        usual_s = self.routes.latencies.p95(call.route.subject, now_s)
-        waited_s = now_s - watch.started_s
-        if gave_up:
-            self.routes.latencies.add(call.route.subject, waited_s, now_s, measured=False)
-        if not gave_up or usual_s is None or waited_s < usual_s:
-            return None
-        return Failure(
-            kind=FailureKind.FIRST_TOKEN_TIMEOUT, detail=f"no first token when given up on, {waited_s:.3g} s"
-        )
-
-    async def _next(self, pump: Pump[T], watch: Watch, leave: Leave) -> T | Literal[End.END]:
-        """The next item within all limits; settles a probe on the way when its time is over (B1b)."""
-        while True:
-            now_s = self._clock()
-            if watch.probe_is_over(now_s):
-                await self._leaves.settle(leave, _so_far(watch))
-            wait_s, meaning = watch.limit(now_s)
-            out_of_time = meaning is FailureKind.DEADLINE and wait_s <= 0.0
-            if not out_of_time and await pump.wait(wait_s):
-                return pump.take()
-            if meaning is not None:
-                raise CallFailed(watch.struck(meaning, self._clock()))
+    async def _next(self, pump: Pump[T], watch: Watch) -> T | Literal[End.END]:
+        """The next item within all limits."""
+        wait_s, meaning = watch.limit(self._clock())
+        out_of_time = meaning is FailureKind.DEADLINE and wait_s <= 0.0
+        if not out_of_time and await pump.wait(wait_s):
+            return pump.take()
+        raise CallFailed(watch.struck(meaning, self._clock()))
 
     def _pause_s(self, call: _Call[T], failed: LeafCallFailed) -> float | None:
         """How long to wait before the next try; ``None`` when there is none."""
@@ -327,12 +307,3 @@ def _so_far(watch: Watch) -> Ended:
     return Ended(
         outcome=Outcome.OK if watch.produced else Outcome.CANCEL, slow=watch.was_slow(watch.first_token_s)
     )
-
-
-def tell(listeners: Iterable[Callable[[BreakerMoved], None]], event: BreakerMoved) -> None:
-    """Hand an event to every listener; one that raises is logged, and costs neither the others nor the call."""
-    for listener in listeners:
-        try:
-            listener(event)
-        except Exception:
-            log.exception("a listener failed on %s", event)
