@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Message, Sampling, Usage
-from configs.settings import AgentCapability
 
 NO_CREDENTIAL = "none"
 

@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
+from configs.catalogue import ProviderSettings
 from configs.errors import ConfigError
-from configs.settings import ProviderSettings
 
 MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
 OPENAI_HOSTS = ("api.openai.com",)

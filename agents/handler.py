@@ -16,9 +16,9 @@ from agents.adapt import AnyHandler, adapted
 from agents.contract import ChatModel, Chunk, Task
 from agents.errors import CallFailed
 from agents.parts import encodable
+from configs.catalogue import AgentCapability
 from configs.errors import SwitchgearError
 from configs.kernel import Failure, FailureKind, Usage
-from configs.settings import AgentCapability
 
 __all__ = ["AnyHandler", "HandlerAgent"]
 

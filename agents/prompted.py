@@ -14,8 +14,8 @@ from pathlib import Path
 
 from agents.contract import ChatModel, Chunk, Task
 from agents.errors import AgentNotUsable, CallFailed
+from configs.catalogue import AgentCapability
 from configs.kernel import Failure, FailureKind, Message
-from configs.settings import AgentCapability
 
 PROMPTS: Mapping[str, str] = {
     file.name: file.read_text(encoding="utf-8").strip()

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from agents.contract import Agent
 from agents.errors import AgentNotUsable
-from configs.settings import AgentCapability, Name
+from configs.catalogue import AgentCapability
+from configs.settings import Name
 
 NAME: TypeAdapter[str] = TypeAdapter(Name)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from configs.settings import ProviderSettings, Settings
+from configs.catalogue import ProviderSettings
+from configs.settings import Settings
 
 
 def usable_models(settings: Settings, environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from configs.catalogue import AgentCapability
 from configs.layers import Stack, dotted, nearest
 from configs.redact import shown
-from configs.settings import AgentCapability, RoutingSettings
+from configs.routing import RoutingSettings
 from configs.yaml_tree import KeyPath, Node
 
 Found = tuple[KeyPath, str]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
@@ -21,3 +22,14 @@ def at_most(section: BaseModel, low: str, high: str) -> None:
     """Refuse a value that exceeds its own maximum."""
     if getattr(section, low) > getattr(section, high):
         raise ValueError(f"{low} ({getattr(section, low)}) must not exceed {high} ({getattr(section, high)})")
+
+
+def _expand(path: Path) -> Path:
+    """Let ``~`` stand for the home folder, also where no shell expands it (YAML, ``.env``)."""
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise ValueError(f"no home folder for {path.parts[0]}") from exc
+
+
+File = Annotated[Path, AfterValidator(_expand)]

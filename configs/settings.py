@@ -1,4 +1,4 @@
-"""Every setting and, with ``configs.resilience``, the only home of every default.
+"""Every setting. With ``configs.{catalogue,history,resilience,routing}`` the only home of every default.
 
 Frozen pydantic models, one per concern, one docstring per field group. Nothing here reads a file or the
 environment: ``configs.load`` does, once, and returns a ``Settings``.
@@ -6,9 +6,8 @@ environment: ``configs.load`` does, once, and returns a ``Settings``.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -19,23 +18,21 @@ from pydantic import (
     model_validator,
 )
 
+from configs.catalogue import (
+    AgentCapability,
+    ModelPrice,
+    ModelSettings,
+    ProviderSettings,
+    TeamSettings,
+    ToolSettings,
+)
+from configs.history import DataSettings, HistorySettings
 from configs.redis_url import check_redis_url
 from configs.resilience import BreakerSettings, ChainSettings, LimiterSettings, QueueSettings, ShieldSettings
-from configs.section import Name, Section, Share, at_most
+from configs.routing import Experiment, LearnSettings, RolePolicy, RoutingSettings, StrategySettings
+from configs.section import File, Name, Section, at_most
 
-CostTier = Literal["free", "low", "medium", "high"]
-Dollars = Annotated[float, Field(ge=0.0)]
-EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
-
-
-def _expand(path: Path) -> Path:
-    """Let ``~`` stand for the home folder, also where no shell expands it (YAML, ``.env``)."""
-    try:
-        return path.expanduser()
-    except RuntimeError as exc:
-        raise ValueError(f"no home folder for {path.parts[0]}") from exc
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
@@ -43,7 +40,6 @@ def _redis_url(url: SecretStr) -> SecretStr:
     return url
 
 
-File = Annotated[Path, AfterValidator(_expand)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
@@ -127,142 +123,6 @@ class EncoderSettings(Section):
     """Only this much of a text is read, so that a huge one cannot hold the thread."""
 
 
-class RoutingSettings(Section):
-    """Zero-shot router (route.discover, route.score). Intent = similarity + what cues and keywords add."""
-
-    example_weight: Share = 0.6
-    """Share of an agent's similarity that comes from its nearest text; the rest from the centre of its texts."""
-    examples_min: Annotated[int, Field(ge=0)] = 3
-    """An agent with fewer examples is also known by its keywords and the phrases of its description."""
-    cue_bonus: Share = 0.35
-    """Added once when a question contains one of the agent's cues; at least ``out_of_scope`` to outrank it."""
-    cue_margin: Share = 0.2
-    """A cue does not count when a text of the general agent is nearer to the question by more than this."""
-    keyword_bonus: Share = 0.08
-    keyword_hits_max: PositiveInt = 3
-    keyword_chars: PositiveInt = 4_000
-    """Cues and keywords are looked for in this much of a question, half at its start and half at its end."""
-    familiarity_min: Share = 0.68
-    """Below this share of known words the encoder does not know the language, and only cues count."""
-    out_of_scope: Share = 0.28
-    """Below this intent match the question goes to ``general_agent``."""
-    shortlist: PositiveInt = 16
-    """Agents that are compared in full and listed in the decision."""
-    temperature: PositiveFloat = 0.04
-    """Softmax temperature that turns scores into confidence."""
-    general_agent: Name = "general"
-    weight_success: Share = 0.2
-    weight_cost: Share = 0.02
-    weight_latency: Share = 0.02
-    """Exponents: score = intent × success^w × cost^w × latency^w."""
-    cost_factors: dict[CostTier, Share] = Field(default={"free": 1.0, "low": 0.9, "medium": 0.7, "high": 0.5})
-    latency_half_ms: PositiveFloat = 10_000.0
-    """An agent this slow has latency factor one half."""
-    fallback_agents: tuple[Name, ...] = ("general",)
-
-
-class ProviderSettings(Section):
-    """An OpenAI-compatible endpoint (serve.providers)."""
-
-    base_url: str = ""
-    """Everything before ``/chat/completions``; credentials and queries do not belong in it."""
-    api_key_env: EnvName | None = None
-    """Name of the variable that holds the key; the key itself never stands in a file."""
-    prices: str | None = None
-    """Provider id in genai-prices' data; ``None`` means its models are free or priced by hand."""
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
-    """Name of the output limit in its API. ``None``: OpenAI's newer name for OpenAI, the older one elsewhere,
-    because servers that do not know the newer one ignore it and write without a limit (decision 0009)."""
-    local: bool = False
-    """Runs on this machine or network: no data leaves it, and it needs no key."""
-    embedded: bool = False
-    """Served by the embedded model host of the data folder; ``base_url`` is then found at start."""
-
-    @model_validator(mode="after")
-    def _reachable(self) -> ProviderSettings:
-        if not self.base_url and not self.embedded:
-            raise ValueError("base_url is required unless the provider is embedded")
-        if self.base_url and not _BASE_URL.fullmatch(self.base_url):
-            raise ValueError("base_url must be http(s)://host[:port][/path], without user, password or query")
-        return self
-
-
-class ModelPrice(Section):
-    """Dollars per million tokens, where genai-prices does not know the model or a contract says otherwise."""
-
-    input: Dollars
-    output: Dollars
-    cached: Dollars | None = None
-    """Input read from the provider's prompt cache; ``None`` charges ``input``."""
-    cache_write: Dollars | None = None
-    """Input written to that cache; ``None`` charges ``input``."""
-
-
-class ModelSettings(Section):
-    """One model as a route: provider, its name there, and what it can hold."""
-
-    provider: Name
-    model: str
-    context_window: PositiveInt | None = None
-    """Tokens; ``None`` takes it from genai-prices' data."""
-    price: ModelPrice | None = None
-    first_token_s: PositiveFloat | None = None
-    """Overrides ``shield.first_token_s`` for a model that is known to be slow."""
-    concurrency_max: PositiveInt | None = None
-    """Calls at once that its server takes. ``None``: ``limiter.most``; for the embedded model its slots."""
-
-
-class AgentCapability(Section):
-    """One agent: what it is for, how to find it, and which role of model answers.
-
-    The same record whether it comes from ``agents/*.yaml`` or from ``engine.register_agent``.
-    """
-
-    name: Name
-    description: Annotated[str, Field(min_length=1, max_length=2_000)]
-    cues: tuple[str, ...] = ()
-    """Words that name this agent's job outright: its language, its file type. They outrank similarity."""
-    keywords: tuple[str, ...] = ()
-    """Words that point to this agent and may also occur elsewhere."""
-    examples: tuple[str, ...] = ()
-    """Questions in our own words that this agent should get."""
-    prompt: str = ""
-    """File under ``agents/prompts``; empty for agents with a Python handler."""
-    instructions: Annotated[str, Field(max_length=32_768)] = ""
-    """The system prompt itself, for agents of your own; wins over ``prompt``."""
-    role: Name = "default"
-    """Which list of ``roles`` answers for it."""
-    tools: tuple[Name, ...] = ()
-    """Capabilities of ``tools.yaml`` that it may use."""
-    version: Annotated[str, Field(max_length=64)] = ""
-    """Of a Python handler whose answers are cached: a new one forgets the old answers. Empty: each registration
-    does."""
-    cacheable: bool | None = None
-    """Whether its answers may be served again. ``None``: yes through a model, no for a Python handler, whose side
-    effects nobody knows."""
-    cost_tier: CostTier = "free"
-    avg_latency_ms: PositiveFloat = 1_000.0
-    max_tokens: PositiveInt | None = None
-    temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
-
-
-class TeamSettings(Section):
-    """A named group of agents. Run order and hand-over arrive with the strategies."""
-
-    name: Name
-    description: Annotated[str, Field(min_length=1, max_length=2_000)]
-    agents: Annotated[tuple[Name, ...], Field(min_length=1)]
-
-
-class ToolSettings(Section):
-    """One capability and its ordered providers, as data; the sessions arrive with MCP."""
-
-    name: Name
-    description: Annotated[str, Field(min_length=1, max_length=2_000)]
-    providers: Annotated[tuple[Name, ...], Field(min_length=1)]
-    read_only: bool = True
-
-
 class EmbeddedSettings(Section):
     """Supervised child processes of the data folder."""
 
@@ -303,11 +163,19 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     encoder: EncoderSettings = EncoderSettings()
     routing: RoutingSettings = RoutingSettings()
+    strategies: StrategySettings = StrategySettings()
+    learn: LearnSettings = LearnSettings()
+    history: HistorySettings = HistorySettings()
+    data: DataSettings = DataSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     providers: dict[Name, ProviderSettings] = Field(default={})
     models: dict[Name, ModelSettings] = Field(default={})
     roles: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field(default={})
     """Ordered model chain per role. Every role that an agent names stands here, and ``default`` for the others."""
+    policies: dict[Name, RolePolicy] = Field(default={})
+    """How the models of a role are ordered (route.models); a role that is not here keeps its own order."""
+    experiments: tuple[Experiment, ...] = ()
+    """Shares of traffic that try something else (route.split); the first one that applies to a request counts."""
     agents: tuple[AgentCapability, ...] = ()
     teams: tuple[TeamSettings, ...] = ()
     tools: tuple[ToolSettings, ...] = ()

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from redis.asyncio import Redis
 
+from configs.catalogue import AgentCapability
 from configs.environment import read_environment
 from configs.errors import SwitchgearError
 from configs.kernel import Message, Principal
 from configs.load import load_settings
-from configs.settings import AgentCapability, Settings
+from configs.settings import Settings
 from engine.compose import Parts, open_parts
 from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk

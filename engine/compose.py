@@ -23,8 +23,9 @@ from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
 from agents.refs import routed_models
 from agents.roster import Roster
+from configs.catalogue import AgentCapability
 from configs.keys import usable_models
-from configs.settings import AgentCapability, Settings
+from configs.settings import Settings
 from engine.breakers import Breakers
 from engine.cache.exact import RedisExactCache
 from engine.contract import (
@@ -61,7 +62,7 @@ from engine.routing.thread import EncoderThread
 from engine.run import Drive, Run
 from engine.subjects import pools
 from engine.telemetry.tracing import open_tracer
-from engine.types import Answer
+from engine.types import Answer, Averages
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
 from memory.embedded.redis_server import redis_cache
@@ -260,10 +261,10 @@ def _router(
     encoder = EncoderThread(partial(load_encoder, settings.encoder))
     stack.push_async_callback(encoder.aclose)
 
-    async def health(names: Sequence[str]) -> dict[str, float]:
+    async def health(names: Sequence[str]) -> dict[str, Averages]:
         subjects = {agent_subject(name): name for name in names}
         views = await breakers.view(tuple(subjects))
-        return {subjects[subject]: view.ema_success for subject, view in views.items()}
+        return {subjects[s]: Averages(success=view.ema_success) for s, view in views.items()}
 
     async def make() -> Router:
         router = ZeroShotRouter(settings, encoder, _agent_source(roster), health, unusable)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.refs import routed_models
+from configs.catalogue import ProviderSettings
 from configs.errors import SwitchgearError
 from configs.keys import usable_models
-from configs.settings import ProviderSettings
 from engine.app import Engine
 from memory.errors import BackendUnavailable
 

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from agents.contract import Task
 from agents.errors import CallFailed
 from agents.roster import Roster
+from configs.catalogue import AgentCapability
 from configs.kernel import Failure, FailureKind, Money, Outcome, Sampling, Usage
-from configs.settings import AgentCapability, Settings
+from configs.settings import Settings
 from engine.contract import LegResult
 from engine.cost.prices import PriceBook
 from engine.models import Models

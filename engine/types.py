@@ -9,7 +9,11 @@ from configs.kernel import Deadline, Message, Money, Outcome, Principal, Usage
 
 CacheMode = Literal["default", "off", "refresh"]
 Source = Literal["model", "handler", "exact_cache"]
-Strategy = Literal["single"]
+Strategy = Literal["single", "parallel", "cascade"]
+Complexity = Literal["simple", "medium", "complex"]
+DataClass = Literal["public", "internal", "pii", "phi"]
+PERSONAL: frozenset[DataClass] = frozenset({"pii", "phi"})
+"""Classes that stay on local models, fallbacks included (admit.data)."""
 Priority = Literal["high", "normal", "low"]
 OnUnavailable = Literal["error", "queue"]
 
@@ -32,6 +36,10 @@ class Request:
     cache: CacheMode = "default"
     ttl_s: int
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    data_class: DataClass = "internal"
+    """The stricter of what the caller said and what was found in the text (admit.data)."""
+    region: str | None = None
+    """Only models and handlers of this region may be asked."""
     priority: Priority = "normal"
     on_unavailable: OnUnavailable = "error"
     webhook: str | None = None
@@ -46,6 +54,19 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Averages:
+    """How an agent or a model has been doing lately, over all replicas (route.learn)."""
+
+    success: float
+    """Moving average in [0, 1]; 1 before the first outcome."""
+    latency_ms: float | None = None
+    cost_micros: float | None = None
+    """Of a request in micro-dollars."""
+    count: int = 0
+    """Outcomes that went into it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One agent as the router scored it; every factor that entered ``score`` (route.score)."""
 
@@ -57,6 +78,14 @@ class Candidate:
     success: float
     cost: float
     latency: float
+    probability: float | None = None
+    """What the trained head says, calibrated; ``None`` for an agent it does not know."""
+    excluded: str = ""
+    """The constraint that rules it out; empty: it could have answered."""
+    dominated_by: str = ""
+    """An agent that is at least as good in every factor and better in one."""
+    propensity: float = 0.0
+    """Probability with which this agent was chosen here; above 0 for what exploration may choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +110,19 @@ class Decision:
     """Models of the chain that cannot be asked here, as in ``gpt-6-luna: OPENAI_API_KEY is not set``."""
     degraded: tuple[str, ...] = ()
     """What routing had to do without."""
+    wanted: Strategy = "single"
+    """What the strategy policy asks for; ``strategy`` is what runs."""
+    complexity: Complexity | None = None
+    out_of_scope: bool = False
+    """No specialist is for this; the general agent answers."""
+    explored: bool = False
+    """Chosen to learn, not for its score."""
+    head: str = ""
+    """Version of the trained head that took part; empty: the agents' texts alone."""
+    arm: str = ""
+    """``experiment/arm`` or ``experiment/control`` that this request belongs to."""
+    models_why: tuple[str, ...] = ()
+    """Why the models stand in this order, a line each (route.models)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

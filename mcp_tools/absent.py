@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from configs.catalogue import ToolSettings
 from configs.kernel import Deadline, Principal
-from configs.settings import ToolSettings
 from mcp_tools.contract import ToolCall, ToolRefusal
 from mcp_tools.errors import UnknownCapability
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from configs.settings import AgentCapability, Settings
+from configs.catalogue import AgentCapability
+from configs.settings import Settings
 from engine.app import Engine
 from engine.bench.report import Report, report
 from engine.errors import BenchFailed

@@ -17,8 +17,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from configs.catalogue import AgentCapability, ModelPrice, ModelSettings, ProviderSettings
 from configs.errors import SwitchgearError
-from configs.settings import AgentCapability, ModelPrice, ModelSettings, ProviderSettings, Settings
+from configs.settings import Settings
 from engine.app import Engine
 from engine.bench.drive import QUESTION, Ask, drive
 from engine.bench.peers import FALLBACK, PRIMARY, Targets

@@ -15,18 +15,21 @@ from typing import Final
 
 import numpy as np
 
+from configs.catalogue import AgentCapability
 from configs.kernel import Principal
-from configs.settings import AgentCapability, RoutingSettings, Settings
+from configs.routing import RoutingSettings
+from configs.settings import Settings
 from engine.bench.report import Report, report
 from engine.evals.router import agent_table
 from engine.gateway.admit import Options, build_request
 from engine.routing.contract import AgentSnapshot, Reading, Registered
-from engine.routing.decide import match, rank
+from engine.routing.decide import match
 from engine.routing.encoder import DIMENSIONS, MiniLm, load_encoder
 from engine.routing.router import ZeroShotRouter
+from engine.routing.select import rank
 from engine.routing.table import AgentTable, Profile, profile, stack
 from engine.routing.thread import EncoderThread
-from engine.types import Request
+from engine.types import Averages, Request
 
 SIZES: Final = (10, 150, 1_000)
 DECISIONS: Final = 3_000
@@ -143,8 +146,8 @@ def _newcomer(n: int) -> AgentCapability:
     )
 
 
-async def _healthy(names: Sequence[str]) -> Mapping[str, float]:
-    return dict.fromkeys(names, 1.0)
+async def _healthy(names: Sequence[str]) -> Mapping[str, Averages]:
+    return dict.fromkeys(names, Averages(success=1.0))
 
 
 def _request(question: str, settings: Settings) -> Request:

@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from configs.settings import ProviderSettings, Settings
+from configs.catalogue import ProviderSettings
+from configs.settings import Settings
 from engine.chaos.faults import WELL, fault_named
 from engine.chaos.plan import Plan, Step, routed_models
 from engine.chaos.play import Chooser, Play, in_order, now_and_then

@@ -14,8 +14,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from agents.usage import Bound
+from configs.catalogue import ModelPrice
 from configs.kernel import Message, Money, Sampling, Usage
-from configs.settings import ModelPrice, Settings
+from configs.settings import Settings
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, TieredPrices

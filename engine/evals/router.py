@@ -16,8 +16,9 @@ from typing import Final
 from configs.settings import Settings
 from engine.bench.report import Report, report
 from engine.evals.data import TaskRow, eval_folder, task_rows
-from engine.routing.decide import match, rank
+from engine.routing.decide import match
 from engine.routing.encoder import MiniLm, load_encoder
+from engine.routing.select import rank
 from engine.routing.table import AgentTable, anchor_texts, profile, stack
 
 BINS: Final = 15

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from agents.contract import Agent, ChatModel, Chunk, ModelRef, Task
 from agents.errors import CallFailed
+from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
-from configs.settings import AgentCapability, BreakerSettings
+from configs.settings import BreakerSettings
 from engine.contract import AnswerCache, BreakerView, CachedAnswer, Refusal
 from engine.resilience.attempt import CallReport
 from engine.resilience.errors import CallRefused

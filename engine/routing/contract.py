@@ -1,8 +1,7 @@
 """What the router expects of the things around it. Protocols and their values, no implementation.
 
 ``engine/routing/thread.py`` implements ``TextEncoder`` over MiniLM, ``engine/routing/inmemory.py`` is its twin
-without a model; ``agents`` keeps the registry behind ``AgentSource``; the composition root reads ``AgentHealth``
-from a ``BreakerStore``.
+without a model; ``agents`` keeps the registry behind ``AgentSource``; the composition root brings ``AgentHealth``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.settings import AgentCapability
+from configs.catalogue import AgentCapability
+from engine.types import Averages
 
 Vectors = NDArray[np.float32]
 """Unit vectors, one per row; a single one has one dimension."""
@@ -63,5 +63,5 @@ class AgentSnapshot:
 
 
 AgentSource = Callable[[], AgentSnapshot]
-AgentHealth = Callable[[Sequence[str]], Awaitable[Mapping[str, float]]]
-"""EMA of success in [0, 1] by agent name, from the agents' breakers (B17); one never used may be left out."""
+AgentHealth = Callable[[Sequence[str]], Awaitable[Mapping[str, Averages]]]
+"""How agents have been doing, by name; one never used may be left out (B17)."""

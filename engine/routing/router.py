@@ -13,13 +13,15 @@ from types import MappingProxyType
 
 import numpy as np
 
+from configs.catalogue import AgentCapability
 from configs.errors import ConfigError
-from configs.settings import AgentCapability, Settings
+from configs.settings import Settings
 from engine.errors import EmbeddingInvalid, UnknownName
 from engine.routing.chain import build_chain, models_of
 from engine.routing.contract import AgentHealth, AgentSnapshot, AgentSource, Reading, Registered, TextEncoder
-from engine.routing.decide import match, rank
+from engine.routing.decide import match
 from engine.routing.encoder import DIMENSIONS
+from engine.routing.select import rank
 from engine.routing.table import AgentTable, Profile, anchor_texts, profile, stack
 from engine.types import Decision, Leg, Request
 

@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.settings import AgentCapability, RoutingSettings
+from configs.catalogue import AgentCapability
+from configs.routing import RoutingSettings
 from engine.routing.contract import Vectors
 from engine.routing.words import Term, TermIndex, term
 

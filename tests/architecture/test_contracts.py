@@ -17,7 +17,7 @@ DECIDING = {
     *("memory.recall", "memory.gate", "mcp_tools.contract", "mcp_tools.errors", "mcp_tools.chain"),
     *("engine.types", "engine.errors", "engine.events", "engine.contract", "engine.state"),
     *("engine.cache.fingerprint", "engine.cache.verdict", "engine.cache.bound"),
-    *("engine.routing.decide", "engine.routing.chain", "engine.routing.learn", "engine.cost.policy"),
+    *("engine.routing.decide", "engine.routing.select", "engine.routing.chain", "engine.cost.policy"),
     *("engine.routing.contract", "engine.routing.table", "engine.routing.words"),
     *("engine.resilience.gradient", "engine.resilience.latency"),
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),

@@ -9,8 +9,9 @@ import pytest
 
 from agents.model import OpenAIChat, open_model
 from agents.scripted import Reply, ScriptedModel
+from configs.catalogue import ModelSettings, ProviderSettings
 from configs.kernel import FailureKind, Usage
-from configs.settings import ModelSettings, ProviderSettings, Settings
+from configs.settings import Settings
 from tests.contract.chat_model_suite import Sent, Subject, suite_tests
 from tests.support.provider import PIECES, RESET, Item, Play, ScriptedProvider, finish, token, tokens
 

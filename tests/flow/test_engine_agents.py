@@ -12,8 +12,8 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from agents.errors import AgentNotUsable
+from configs.catalogue import AgentCapability
 from configs.kernel import Outcome
-from configs.settings import AgentCapability
 from engine.app import Engine
 from engine.contract import BreakerState
 from engine.events import Token

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from agents.contract import Task
+from configs.catalogue import AgentCapability
 from configs.errors import ConfigError
 from configs.kernel import Outcome
 from configs.load import load_settings
-from configs.settings import AgentCapability
 from engine.app import Engine
 from engine.contract import BreakerState
 from engine.errors import AllRoutesUnavailable, InvalidInput

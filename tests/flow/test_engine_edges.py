@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from configs.catalogue import AgentCapability
 from configs.kernel import Outcome
 from configs.load import load_settings
-from configs.settings import AgentCapability, Settings
+from configs.settings import Settings
 from engine.app import Engine
 from engine.contract import BreakerState
 from engine.errors import AllRoutesUnavailable, EngineClosed, UnknownName

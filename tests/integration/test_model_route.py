@@ -19,9 +19,10 @@ from agents.errors import CallFailed
 from agents.model import open_model
 from agents.refs import model_ref
 from agents.wire import verified_tls
+from configs.catalogue import ModelSettings, ProviderSettings
 from configs.errors import ConfigError
 from configs.kernel import Failure, FailureKind, Message, Sampling, Usage
-from configs.settings import HttpSettings, ModelSettings, ProviderSettings, Settings, ShieldSettings
+from configs.settings import HttpSettings, Settings, ShieldSettings
 from tests.support.provider import RESET, Play, ScriptedProvider, closed_port, finish, token, tokens
 from tests.support.routes import KEY, KEY_NAME, LATER, listen, route_to, settings_for
 from tests.support.throwaway_tls import self_signed

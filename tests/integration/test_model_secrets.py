@@ -15,8 +15,8 @@ from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 
 from agents.endpoint import Endpoint
+from configs.catalogue import ProviderSettings
 from configs.errors import ConfigError
-from configs.settings import ProviderSettings
 from tests.support.provider import RESET, Play, ScriptedProvider, error_event, tokens
 from tests.support.routes import KEY, KEY_NAME, Heard, listen, route_to
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from configs.catalogue import ModelPrice
 from configs.errors import ConfigError
 from configs.load import load_settings
 from configs.schema import bare, section
-from configs.settings import ModelPrice, Section, Settings
+from configs.settings import Section, Settings
 
 
 def load_text(folder: Path, text: str | bytes, environ: Mapping[str, str] | None = None) -> Settings:

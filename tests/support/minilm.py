@@ -8,8 +8,9 @@ from configs.load import load_settings
 from configs.settings import EncoderSettings, Settings
 from engine.evals.router import agent_table
 from engine.routing.contract import Reading
-from engine.routing.decide import Ranking, match, rank
+from engine.routing.decide import match
 from engine.routing.encoder import MiniLm, load_encoder
+from engine.routing.select import Ranking, rank
 from engine.routing.table import AgentTable
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from agents.contract import ChatModel, Chunk
 from agents.errors import CallFailed
 from agents.model import OpenAIChat, open_model
+from configs.catalogue import ModelSettings, ProviderSettings
 from configs.kernel import Deadline, Failure, Message, Sampling
-from configs.settings import ModelSettings, ProviderSettings, Settings
+from configs.settings import Settings
 
 GUARD_S = 5.0
 KEY_NAME = "TEST_API_KEY"

@@ -23,9 +23,9 @@ from agents.contract import Chunk, Task
 from agents.errors import AgentNotUsable, CallFailed
 from agents.handler import HandlerAgent
 from agents.scripted import ScriptedModel
+from configs.catalogue import AgentCapability
 from configs.errors import SwitchgearError
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling, Usage
-from configs.settings import AgentCapability
 
 TASK = Task(
     messages=(Message("system", "be brief"), Message("user", "first"), Message("user", "question")),

@@ -14,8 +14,8 @@ from agents.contract import Task
 from agents.errors import AgentNotUsable, CallFailed
 from agents.prompted import PROMPTS, PromptedAgent
 from agents.scripted import Reply, ScriptedModel
+from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
-from configs.settings import AgentCapability
 
 SAMPLING = Sampling(max_tokens=9, temperature=0.3)
 DEADLINE = Deadline(123.0)

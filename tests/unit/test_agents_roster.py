@@ -10,7 +10,7 @@ import pytest
 from agents.errors import AgentNotUsable
 from agents.prompted import PromptedAgent
 from agents.roster import Roster
-from configs.settings import AgentCapability
+from configs.catalogue import AgentCapability
 
 
 def agent(name: str) -> PromptedAgent:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from configs.catalogue import ToolSettings
 from configs.kernel import Deadline, Principal
-from configs.settings import ToolSettings
 from mcp_tools.absent import AbsentTools
 from mcp_tools.contract import ToolCall, ToolRefusal, Tools
 from mcp_tools.errors import UnknownCapability

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from configs.catalogue import AgentCapability
 from configs.errors import SwitchgearError
-from configs.settings import AgentCapability, EmbeddedSettings, RedisSettings, Settings
+from configs.settings import EmbeddedSettings, RedisSettings, Settings
 from engine.bench import cache, startup
 from engine.errors import BenchFailed
 

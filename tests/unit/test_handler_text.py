@@ -10,8 +10,8 @@ import pytest
 
 from agents.contract import Chunk, Task
 from agents.handler import HandlerAgent
+from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Message, Sampling
-from configs.settings import AgentCapability
 
 TASK = Task(
     messages=(Message("user", "question"),),

@@ -16,10 +16,11 @@ from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.catalogue import ModelPrice as Price
+from configs.catalogue import ModelSettings, ProviderSettings
 from configs.kernel import Message, Money, Sampling, Usage
 from configs.load import load_settings
-from configs.settings import ModelPrice as Price
-from configs.settings import ModelSettings, ProviderSettings, Settings
+from configs.settings import Settings
 from engine.cost.prices import PriceBook
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from configs.settings import AgentCapability, EncoderSettings
+from configs.catalogue import AgentCapability
+from configs.settings import EncoderSettings
 from engine.routing.encoder import load_encoder
 from engine.routing.known import key_of, load_known
 from engine.routing.table import AgentTable, anchor_texts, profile, stack

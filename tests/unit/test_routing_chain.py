@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.catalogue import AgentCapability
 from configs.errors import ConfigError
-from configs.settings import AgentCapability
 from engine.errors import InvalidInput
 from engine.routing.chain import build_chain
 from engine.routing.contract import Registered

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from configs.settings import AgentCapability, CostTier, RoutingSettings
+from configs.catalogue import AgentCapability, CostTier
+from configs.routing import RoutingSettings
 from engine.routing.contract import Reading
-from engine.routing.decide import Ranking, Shortlist, match, rank
+from engine.routing.decide import Shortlist, match
+from engine.routing.select import Ranking, rank
 from engine.routing.table import AgentTable, anchor_texts, profile, stack
+from engine.types import Averages
 
 PLAIN = RoutingSettings(
     example_weight=0.5,
@@ -62,7 +65,8 @@ def _decide(
     settings: RoutingSettings = PLAIN,
     **success: float,
 ) -> Ranking:
-    return rank(match(table, reading, question, settings), success, settings)
+    averages = {name: Averages(success=ema) for name, ema in success.items()}
+    return rank(match(table, reading, question, settings), averages, settings)
 
 
 LEFT = _agent("left", (1, 0, 0, 0), (0.6, 0.8, 0, 0), cues=("port",), keywords=("harbour", "quay", "pier"))

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from configs.catalogue import AgentCapability, ModelSettings, ProviderSettings
 from configs.errors import ConfigError
 from configs.kernel import Deadline, Message, Principal
-from configs.settings import AgentCapability, ModelSettings, ProviderSettings, RoutingSettings, Settings
+from configs.routing import RoutingSettings
+from configs.settings import Settings
 from engine.errors import EmbeddingInvalid, EngineClosed, InvalidInput, UnknownName
 from engine.routing.contract import AgentSnapshot, Reading, Registered, Vectors
 from engine.routing.inmemory import HashedWords
 from engine.routing.router import ZeroShotRouter
-from engine.types import Leg, Request
+from engine.types import Averages, Leg, Request
 
 GUARD_S = 5.0
 SETTINGS = Settings(
@@ -84,7 +86,7 @@ TIDES = _agent("tides", "ebb", "flood", "moon", cues=("tide",))
 BIRDS = _agent("birds", "gull", "tern", "nest")
 
 
-async def _healthy(names: Sequence[str]) -> Mapping[str, float]:
+async def _healthy(names: Sequence[str]) -> Mapping[str, Averages]:
     return {}
 
 
@@ -165,7 +167,7 @@ async def test_an_agent_that_leaves_during_a_decision_does_not_break_it() -> Non
     asked = asyncio.Event()
     go_on = asyncio.Event()
 
-    async def slow_health(names: Sequence[str]) -> Mapping[str, float]:
+    async def slow_health(names: Sequence[str]) -> Mapping[str, Averages]:
         asked.set()
         await go_on.wait()
         return {}
@@ -186,9 +188,9 @@ async def test_health_is_asked_for_the_shortlist_and_weighs_in() -> None:
     registry = _Registry(GENERAL, _agent("east", "sail"), _agent("west", "sail"))
     asked: list[Sequence[str]] = []
 
-    async def east_fails(names: Sequence[str]) -> Mapping[str, float]:
+    async def east_fails(names: Sequence[str]) -> Mapping[str, Averages]:
         asked.append(names)
-        return {"east": 0.2}
+        return {"east": Averages(success=0.2)}
 
     decision = await ZeroShotRouter(SETTINGS, HashedWords(), registry, east_fails).route(_request("sail"))
     assert asked == [["east", "general", "west"]]

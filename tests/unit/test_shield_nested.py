@@ -8,8 +8,8 @@ import pytest
 
 from agents.contract import ChatModel, Chunk, ModelRef, Task
 from agents.errors import CallFailed
+from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Failure, FailureKind, Message, Outcome, Sampling
-from configs.settings import AgentCapability
 from engine.contract import BreakerState
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded
 from engine.resilience.attempt import CallReport

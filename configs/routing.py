@@ -1,0 +1,126 @@
+"""Settings of routing: how agents are compared, when several are asked, what is learned, and experiments.
+
+Part of ``configs.settings``, split off for size; their defaults live here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from configs.catalogue import CostTier
+from configs.section import File, Name, Section, Share
+
+
+class RoutingSettings(Section):
+    """Zero-shot router (route.discover, route.score). Intent = similarity + what cues and keywords add."""
+
+    example_weight: Share = 0.6
+    """Share of an agent's similarity that comes from its nearest text; the rest from the centre of its texts."""
+    examples_min: Annotated[int, Field(ge=0)] = 3
+    """An agent with fewer examples is also known by its keywords and the phrases of its description."""
+    cue_bonus: Share = 0.35
+    """Added once when a question contains one of the agent's cues; at least ``out_of_scope`` to outrank it."""
+    cue_margin: Share = 0.2
+    """A cue does not count when a text of the general agent is nearer to the question by more than this."""
+    keyword_bonus: Share = 0.08
+    keyword_hits_max: PositiveInt = 3
+    keyword_chars: PositiveInt = 4_000
+    """Cues and keywords are looked for in this much of a question, half at its start and half at its end."""
+    familiarity_min: Share = 0.68
+    """Below this share of known words the encoder does not know the language, and only cues count."""
+    out_of_scope: Share = 0.28
+    """Below this intent match the question goes to ``general_agent``."""
+    shortlist: PositiveInt = 16
+    """Agents that are compared in full and listed in the decision."""
+    temperature: PositiveFloat = 0.04
+    """Softmax temperature that turns scores into confidence."""
+    general_agent: Name = "general"
+    weight_success: Share = 0.2
+    weight_cost: Share = 0.02
+    weight_latency: Share = 0.02
+    """Exponents: score = intent × success^w × cost^w × latency^w."""
+    cost_factors: dict[CostTier, Share] = Field(default={"free": 1.0, "low": 0.9, "medium": 0.7, "high": 0.5})
+    latency_half_ms: PositiveFloat = 10_000.0
+    """An agent this slow has latency factor one half."""
+    fallback_agents: tuple[Name, ...] = ("general",)
+    artifact: File | None = None
+    """Folder of a trained head (`switchgear train router`). ``None``: the shipped one."""
+    trained: bool = True
+    """``False``: route by the agents' texts alone, whatever artifact there is."""
+
+
+class StrategySettings(Section):
+    """When several agents are asked, and when an answer is refined (route.strategy)."""
+
+    parallel_below: Share = 0.5
+    """A choice less sure than this is one for several agents at once."""
+    cascade_at: Literal["medium", "complex", "never"] = "complex"
+    """Work of this complexity or more is refined in steps."""
+
+
+class LearnSettings(Section):
+    """What outcomes teach the router (route.learn)."""
+
+    enabled: bool = True
+    shared: bool = True
+    """Averages live in ``redis.state``, the same for all replicas; ``False`` keeps them in this process."""
+    explore: Literal["ema", "thompson", "linucb"] = "ema"
+    """How agents are tried that have done badly or are new. ``ema``: probes only."""
+
+
+class TimeRule(Section):
+    """Another policy at some time of day (route.adapt)."""
+
+    start: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    end: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """From ``start`` up to ``end``, over midnight when that is earlier."""
+    zone: str = "UTC"
+    """Name of a time zone, as in ``Europe/Zurich``."""
+    models: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Come first then, in this order."""
+
+
+PolicyName = Literal[
+    "fixed",
+    "cheapest",
+    "fastest",
+    "weighted",
+    "round_robin",
+    "by_complexity",
+    "by_length",
+    "by_tier",
+    "by_region",
+]
+
+
+class RolePolicy(Section):
+    """How the models of one role are ordered for one request (route.models, route.adapt)."""
+
+    policy: PolicyName = "fixed"
+    quality_min: Share = 0.0
+    """``cheapest``: models below it come last."""
+    times: tuple[TimeRule, ...] = ()
+
+
+class Arm(Section):
+    """One side of an experiment."""
+
+    name: Name
+    share: Annotated[float, Field(ge=0.0, le=1.0)]
+    """Part of the traffic; what the arms leave over is the control group."""
+    agents: dict[Name, Name] = Field(default={})
+    """Agent that was chosen → agent that answers instead."""
+    models: dict[Name, Name] = Field(default={})
+    """Model of the chain → model that is asked instead."""
+
+
+class Experiment(Section):
+    """Sticky shares of traffic with automatic roll-back (route.split)."""
+
+    name: Name
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    enabled: bool = True
+    by: Literal["user", "tenant", "request"] = "user"
+    """Whose requests stay on one arm."""
