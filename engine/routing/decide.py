@@ -46,7 +46,7 @@ def match(table: AgentTable, reading: Reading, question: str, settings: RoutingS
     Intent = similarity + cue bonus + keyword bonuses. In a language the encoder does not know similarity says
     nothing and an English keyword may be a word of that language, so only cues count (route.strategy).
     """
-    familiar = reading.familiarity >= settings.familiarity_min and bool(np.any(reading.vector))
+    familiar = reading.familiarity >= settings.familiarity_min and bool(reading.vector.any())
     vector = reading.vector if familiar else np.zeros_like(reading.vector)
     found = table.terms.find(edges(question, settings.keyword_chars))
     if not familiar:
@@ -56,15 +56,16 @@ def match(table: AgentTable, reading: Reading, question: str, settings: RoutingS
     for i, hits in found.items():
         preliminary[i] += _bonus(hits, settings)
     kept = _best(preliminary, settings.shortlist, table.general)
-    nearest = {i: float((table.profiles[i].anchors @ vector).max()) for i in kept}
-    bar = nearest[table.general] - settings.cue_margin if table.general is not None else -1.0
+    nearest = table.nearest(vector, kept)
+    bar = nearest[kept.index(table.general)] - settings.cue_margin if table.general is not None else -1.0
+    centre: list[float] = to_centre.tolist()
     matches: list[Match] = []
-    for i in kept:
+    for i, near in zip(kept, nearest, strict=True):
         hits = found.get(i, _NO_HITS)
-        if nearest[i] < bar:
+        if near < bar:
             # A homonym: «rust» in a question that is clearly closer to everyday talk than to the Rust agent.
             hits = Hits((), hits.keywords)
-        similarity = settings.example_weight * nearest[i] + (1.0 - settings.example_weight) * float(to_centre[i])
+        similarity = settings.example_weight * near + (1.0 - settings.example_weight) * centre[i]
         matches.append(_match(table, i, similarity, hits, settings))
     return Shortlist(matches=tuple(matches), familiar=familiar)
 

@@ -20,6 +20,9 @@ from engine.routing.words import Term, TermIndex, term
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?:;])\s+")
 _PHRASE_END: Final = re.compile(r"[.!?:;,]|\band\b|\bor\b")
+STACKED_ROWS: Final = 2_048
+"""Up to so many texts of all agents stand in one array: a single product is then faster than one per agent of the
+shortlist, and copying them costs a registration nothing that matters (3 MB)."""
 
 
 def anchor_texts(capability: AgentCapability, settings: RoutingSettings) -> tuple[str, ...]:
@@ -85,12 +88,25 @@ class AgentTable:
     terms: TermIndex
     general: int | None
     """Position of the agent for what is out of scope; ``None`` when it is not registered."""
+    anchors: Vectors | None
+    """Texts of all agents, in order of position; ``None`` beyond ``STACKED_ROWS``."""
+    starts: NDArray[np.intp]
+    """Where each agent's texts begin in ``anchors``."""
+
+    def nearest(self, vector: Vectors, kept: Sequence[int]) -> list[float]:
+        """Cosine of ``vector`` with the nearest text of each agent of ``kept``, in that order."""
+        if self.anchors is None:
+            return [float((self.profiles[i].anchors @ vector).max()) for i in kept]
+        best: list[float] = np.maximum.reduceat(self.anchors @ vector, self.starts).tolist()
+        return best if len(kept) == len(best) else [best[i] for i in kept]
 
 
 def stack(generation: int, profiles: Iterable[Profile], general_agent: str) -> AgentTable:
     """Profiles as one table, ordered by name so that ties fall the same way in every process."""
     ordered: Sequence[Profile] = sorted(profiles, key=lambda p: p.name)
     names = tuple(p.name for p in ordered)
+    ends = np.cumsum([len(p.anchors) for p in ordered], dtype=np.intp)
+    few = bool(ordered) and int(ends[-1]) <= STACKED_ROWS
     return AgentTable(
         generation=generation,
         profiles=tuple(ordered),
@@ -100,4 +116,6 @@ def stack(generation: int, profiles: Iterable[Profile], general_agent: str) -> A
         latencies=np.array([p.latency for p in ordered]),
         terms=TermIndex((i, t) for i, p in enumerate(ordered) for t in p.terms),
         general=names.index(general_agent) if general_agent in names else None,
+        anchors=np.concatenate([p.anchors for p in ordered]) if few else None,
+        starts=np.concatenate((np.zeros(1, np.intp), ends[:-1])),
     )

@@ -91,10 +91,11 @@ class TermIndex:
 
     def __init__(self, terms: Iterable[tuple[int, Term]]) -> None:
         self._by_stem: dict[str, list[tuple[int, int, Term]]] = {}
-        self._by_pattern: dict[re.Pattern[str], list[tuple[int, int, Term]]] = {}
+        self._by_pattern: dict[re.Pattern[str], tuple[str, list[tuple[int, int, Term]]]] = {}
         for order, (agent, each) in enumerate(terms):
             if each.pattern is not None:
-                self._by_pattern.setdefault(each.pattern, []).append((order, agent, each))
+                needle = each.text.lower()
+                self._by_pattern.setdefault(each.pattern, (needle, []))[1].append((order, agent, each))
             else:
                 self._by_stem.setdefault(each.stems[0], []).append((order, agent, each))
 
@@ -106,8 +107,10 @@ class TermIndex:
             for order, agent, each in self._by_stem.get(word, ()):
                 if words[position : position + len(each.stems)] == each.stems:
                     found.setdefault(agent, {})[order] = each
-        for pattern, entries in self._by_pattern.items():
-            if pattern.search(text):
+        lower = text.lower()
+        for pattern, (needle, entries) in self._by_pattern.items():
+            # First whether it is there at all: that takes a tenth of the time, and it rarely is.
+            if needle in lower and pattern.search(text):
                 for order, agent, each in entries:
                     found.setdefault(agent, {})[order] = each
         return {agent: _hits(terms) for agent, terms in found.items()}
