@@ -117,6 +117,11 @@ class EncoderSettings(Section):
     tokenizer_sha256: Sha256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
     """Digest the tokenizer file must have; change it together with ``tokenizer_path``."""
     threads: PositiveInt = 1
+    """Of one run of the model."""
+    workers: PositiveInt = 2
+    """Runs at once."""
+    remembered: PositiveInt = 512
+    """Readings of the latest questions that are kept, so that no part of the engine reads one a second time."""
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 256
     """Longer texts are cut; the model was trained on 256 word pieces and has 512 positions."""
     max_chars: PositiveInt = 16_384

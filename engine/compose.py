@@ -258,7 +258,7 @@ def _router(
     unusable: Mapping[str, str],
     stack: AsyncExitStack,
 ) -> Once[Router]:
-    encoder = EncoderThread(partial(load_encoder, settings.encoder))
+    encoder = EncoderThread(partial(load_encoder, settings.encoder), settings.encoder)
     stack.push_async_callback(encoder.aclose)
 
     async def health(names: Sequence[str]) -> dict[str, Averages]:

@@ -115,7 +115,7 @@ class _Registry:
 
 async def _routes(settings: Settings, encoder: MiniLm) -> dict[str, float]:
     registry = _Registry(settings.agents)
-    thread = EncoderThread(lambda: encoder)
+    thread = EncoderThread(lambda: encoder, settings.encoder)
     try:
         router = ZeroShotRouter(settings, thread, registry.snapshot, _healthy)
         await router.warm()

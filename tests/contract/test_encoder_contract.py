@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
+from configs.settings import EncoderSettings
 from engine.errors import EngineClosed
 from engine.routing.contract import TextEncoder
 from engine.routing.encoder import DIMENSIONS
@@ -20,7 +21,7 @@ TEXTS = ("a short text", "", "Another, somewhat longer text with a few more word
 @pytest.fixture(params=["minilm", "hashed_words"])
 async def encoder(request: pytest.FixtureRequest) -> AsyncIterator[TextEncoder]:
     """Each implementation in turn."""
-    made = EncoderThread(minilm) if request.param == "minilm" else HashedWords()
+    made = EncoderThread(minilm, EncoderSettings()) if request.param == "minilm" else HashedWords()
     yield made
     await made.aclose()
 

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from engine.errors import EngineClosed, ModelFileError
+from configs.settings import EncoderSettings
+from engine.errors import EmbeddingInvalid, EngineClosed, ModelFileError
 from engine.routing.contract import Reading, Vectors
 from engine.routing.encoder import DIMENSIONS
 from engine.routing.thread import SLICE_CHARS, EncoderThread
 
 GUARD_S = 5.0
+ALONE = EncoderSettings(workers=1)
+TOGETHER = EncoderSettings(workers=2)
 
 
 class _Gated:
@@ -24,6 +27,7 @@ class _Gated:
         self.gate = threading.Event()
         self.entered = threading.Event()
         self.seen: list[str] = []
+        self.jobs: list[int] = []
         self.threads: set[int] = set()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -33,8 +37,9 @@ class _Gated:
         assert self.gate.wait(GUARD_S)
         return np.full((len(texts), DIMENSIONS), len(texts[0]), dtype=np.float32)
 
-    def read(self, text: str) -> Reading:
-        return Reading(vector=self.encode([text])[0], familiarity=1.0)
+    def read_all(self, texts: Sequence[str]) -> list[Reading | EmbeddingInvalid]:
+        self.jobs.append(len(texts))
+        return [Reading(vector=self.encode([text])[0], familiarity=1.0) for text in texts]
 
 
 async def _entered(encoder: _Gated) -> None:
@@ -52,7 +57,7 @@ async def test_many_first_callers_share_one_load() -> None:
         loads.append(threading.get_ident())
         return gated
 
-    thread = EncoderThread(load)
+    thread = EncoderThread(load, ALONE)
     readings = await asyncio.gather(*(thread.aread("abc") for _ in range(10)))
     await thread.aclose()
     assert len(loads) == 1
@@ -72,7 +77,7 @@ async def test_a_failed_load_reaches_every_caller_and_is_tried_again() -> None:
             raise error
         return gated
 
-    thread = EncoderThread(load)
+    thread = EncoderThread(load, ALONE)
     failed = await asyncio.gather(thread.warm(), thread.aread("a"), return_exceptions=True)
     assert [type(error) for error in failed] == [ModelFileError, ModelFileError]
     assert (await thread.aencode(["ab"]))[0, 0] == 2.0
@@ -82,7 +87,7 @@ async def test_a_failed_load_reaches_every_caller_and_is_tried_again() -> None:
 async def test_a_question_does_not_wait_for_a_long_batch() -> None:
     """A batch gives way after each long text: the question is second in line, not hundredth."""
     gated = _Gated()
-    thread = EncoderThread(lambda: gated)
+    thread = EncoderThread(lambda: gated, ALONE)
     batch = asyncio.create_task(thread.aencode([f"text {n} " * SLICE_CHARS for n in range(100)]))
     await _entered(gated)
     question = asyncio.create_task(thread.aread("question"))
@@ -104,7 +109,7 @@ async def test_short_texts_share_a_job() -> None:
             jobs.append(len(texts))
             return np.array([[len(text)] * DIMENSIONS for text in texts], dtype=np.float32)
 
-    thread = EncoderThread(_Lengths)
+    thread = EncoderThread(_Lengths, ALONE)
     texts = ["a" * 100, "b" * 200, "c" * 100, "d", "e" * 1000, "f", "g" * 399, "h"]
     vectors = await thread.aencode(texts)
     await thread.aclose()
@@ -115,7 +120,7 @@ async def test_short_texts_share_a_job() -> None:
 async def test_a_cancelled_batch_stops_after_the_text_in_hand() -> None:
     """What was not begun is never encoded, and the thread serves the next caller."""
     gated = _Gated()
-    thread = EncoderThread(lambda: gated)
+    thread = EncoderThread(lambda: gated, ALONE)
     batch = asyncio.create_task(thread.aencode(["first", "second" * SLICE_CHARS, "third"]))
     await _entered(gated)
     batch.cancel()
@@ -130,7 +135,7 @@ async def test_a_cancelled_batch_stops_after_the_text_in_hand() -> None:
 async def test_closing_refuses_callers_that_wait_and_callers_that_come() -> None:
     """They get a typed error, not a cancellation they did not ask for."""
     gated = _Gated()
-    thread = EncoderThread(lambda: gated)
+    thread = EncoderThread(lambda: gated, ALONE)
     running = asyncio.create_task(thread.aread("running"))
     await _entered(gated)
     waiting = asyncio.create_task(thread.aread("waiting"))
@@ -149,7 +154,7 @@ async def test_closing_refuses_callers_that_wait_and_callers_that_come() -> None
 async def test_closing_twice_is_closing_once() -> None:
     """Also when nothing was ever loaded."""
     loads: list[str] = []
-    thread = EncoderThread(lambda: loads.append("load") or _Gated())
+    thread = EncoderThread(lambda: loads.append("load") or _Gated(), ALONE)
     await thread.aclose()
     await thread.aclose()
     assert loads == []
@@ -158,7 +163,7 @@ async def test_closing_twice_is_closing_once() -> None:
 async def test_a_caller_cancelled_while_the_engine_closes_stays_cancelled() -> None:
     """Its own cancellation is not turned into an error."""
     gated = _Gated()
-    thread = EncoderThread(lambda: gated)
+    thread = EncoderThread(lambda: gated, ALONE)
     running = asyncio.create_task(thread.aread("running"))
     await _entered(gated)
     closing = asyncio.create_task(thread.aclose())
@@ -169,3 +174,85 @@ async def test_a_caller_cancelled_while_the_engine_closes_stays_cancelled() -> N
     gated.gate.set()
     await closing
     assert running.cancelled()
+
+
+@pytest.mark.req("route.embed")
+async def test_a_question_is_read_once_however_many_ask_for_it_and_when() -> None:
+    """Two at the same moment and one afterwards share one reading; another text is another run."""
+    gated = _Gated()
+    gated.gate.set()
+    thread = EncoderThread(lambda: gated, TOGETHER)
+    first, second = await asyncio.gather(thread.aread("the same"), thread.aread("the same"))
+    third = await thread.aread("the same")
+    await thread.aread("another")
+    await thread.aclose()
+    assert first is second is third
+    assert gated.seen == ["the same", "another"]
+
+
+async def test_only_the_latest_readings_are_remembered() -> None:
+    """The memory is bounded: what was asked longest ago is read anew."""
+    gated = _Gated()
+    gated.gate.set()
+    thread = EncoderThread(lambda: gated, EncoderSettings(remembered=2))
+    for text in ("a", "b", "a", "c", "a", "b"):
+        await thread.aread(text)
+    await thread.aclose()
+    assert gated.seen == ["a", "b", "c", "b"]
+
+
+async def test_questions_that_wait_are_read_side_by_side() -> None:
+    """While a job runs others gather; the free thread takes them in one job, in order."""
+    gated = _Gated()
+    thread = EncoderThread(lambda: gated, ALONE)
+    first = asyncio.create_task(thread.aread("first"))
+    await _entered(gated)
+    others = [asyncio.create_task(thread.aread(f"question {n}")) for n in range(5)]
+    await asyncio.sleep(0)
+    gated.gate.set()
+    await asyncio.gather(first, *others)
+    await thread.aclose()
+    assert gated.jobs == [1, 5]
+    assert gated.seen == ["first", *(f"question {n}" for n in range(5))]
+
+
+async def test_a_question_nobody_waits_for_any_more_is_not_read() -> None:
+    """One of two who wait leaves: it is read. Both leave: it is not."""
+    gated = _Gated()
+    thread = EncoderThread(lambda: gated, ALONE)
+    first = asyncio.create_task(thread.aread("first"))
+    await _entered(gated)
+    shared = [asyncio.create_task(thread.aread("shared")) for _ in range(2)]
+    lost = [asyncio.create_task(thread.aread("lost")) for _ in range(2)]
+    await asyncio.sleep(0)
+    for task in (shared[0], *lost):
+        task.cancel()
+    await asyncio.sleep(0)
+    gated.gate.set()
+    await asyncio.gather(first, shared[1])
+    await thread.aclose()
+    assert gated.seen == ["first", "shared"]
+
+
+async def test_a_text_without_a_vector_fails_alone() -> None:
+    """Its caller gets the error, the questions of the same job their readings, and it is not remembered."""
+
+    class _OneBad(_Gated):
+        def read_all(self, texts: Sequence[str]) -> list[Reading | EmbeddingInvalid]:
+            read = super().read_all(texts)
+            return [EmbeddingInvalid("NaN") if t == "bad" else r for t, r in zip(texts, read, strict=True)]
+
+    gated = _OneBad()
+    thread = EncoderThread(lambda: gated, ALONE)
+    first = asyncio.create_task(thread.aread("first"))
+    await _entered(gated)
+    both = [asyncio.create_task(thread.aread(text)) for text in ("bad", "good")]
+    await asyncio.sleep(0)
+    gated.gate.set()
+    await first
+    bad, good = await asyncio.gather(*both, return_exceptions=True)
+    assert isinstance(bad, EmbeddingInvalid)
+    assert isinstance(good, Reading)
+    with pytest.raises(EmbeddingInvalid):
+        await thread.aread("bad")
+    await thread.aclose()
