@@ -60,6 +60,29 @@ class StrategySettings(Section):
     """Work of this complexity or more is refined in steps."""
 
 
+class TrainSettings(Section):
+    """`switchgear train` (route.train)."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the split, the sample and the fine-tuning: the same rows give the same artifact."""
+    rows_max: PositiveInt = 50_000
+    """Of more rows a sample is used, the same share of every label. A thousand rows take about six seconds."""
+    labels_max: PositiveInt = 2_000
+    field_chars_max: PositiveInt = 131_072
+    """A longer text or label is a mistake, most often a quotation mark that nothing closes."""
+    test_share: Share = 0.2
+    """Part of every label's rows that only the figures are made from."""
+    calibration_share: Share = 0.2
+    """Part of the rest that confidence and threshold are chosen on."""
+    finetune_epochs: PositiveInt = 3
+    finetune_batch: PositiveInt = 32
+    """Pairs of texts in one step, each of another label where there are that many."""
+    finetune_rate: PositiveFloat = 2e-5
+    """Learning rate of AdamW."""
+    fidelity_min: Share = 0.999
+    """Mean cosine between the fine-tuned encoder and its ONNX file; below it nothing is written."""
+
+
 class LearnSettings(Section):
     """What outcomes teach the router (route.learn)."""
 

@@ -29,7 +29,7 @@ from configs.catalogue import (
 from configs.history import DataSettings, HistorySettings
 from configs.redis_url import check_redis_url
 from configs.resilience import BreakerSettings, ChainSettings, LimiterSettings, QueueSettings, ShieldSettings
-from configs.routing import Experiment, LearnSettings, RolePolicy, RoutingSettings, StrategySettings
+from configs.routing import Experiment, LearnSettings, RolePolicy, RoutingSettings, StrategySettings, TrainSettings
 from configs.section import File, Name, Section, at_most
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -170,6 +170,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     strategies: StrategySettings = StrategySettings()
     learn: LearnSettings = LearnSettings()
+    train: TrainSettings = TrainSettings()
     history: HistorySettings = HistorySettings()
     data: DataSettings = DataSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()

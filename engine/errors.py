@@ -5,7 +5,8 @@
     SwitchgearError                    configs.errors: code, message, hint
     ├── ConfigError                    configs.errors: the operator must act
     ├── InvalidInput                   the caller must change the request
-    │   └── UnknownName                …a name: agent, model, profile; carries the nearest known one
+    │   ├── UnknownName                …a name: agent, model, profile; carries the nearest known one
+    │   └── TrainingRefused            rows, folder or extra of `switchgear train`; its code says which
     ├── NotBuilt                       the parameter is real, this release refuses it by name
     ├── AllRoutesUnavailable           no route answered; carries every reason and the smallest retry-after (F5)
     ├── AnswerInterrupted              a stream broke after its first token was shown (F4)
@@ -19,6 +20,7 @@
     ├── BackendUnavailable             memory.errors: an embedded or real store cannot be reached
     ├── CallFailed, AgentNotUsable     agents.errors
     ├── ModelFileError                 the encoder's model or tokenizer is missing or not the file it should be
+    ├── ArtifactRefused                a trained router that is damaged, foreign or made for another encoder
     ├── EmbeddingInvalid               the encoder gave NaN, zeros or a wrong shape (fault 45)
     └── BenchFailed                    what was to be measured did not happen
 """
@@ -59,6 +61,12 @@ class UnknownName(InvalidInput):
         near = get_close_matches(name, choices, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices) or 'none'}"
         super().__init__(f"unknown {kind} {name!r}", hint=hint, code=f"unknown_{kind}")
+
+
+class TrainingRefused(InvalidInput):
+    """Nothing can be trained from this, or written there. ``code`` says what it is about."""
+
+    code = "train_refused"
 
 
 class NotBuilt(SwitchgearError):
@@ -196,6 +204,12 @@ class ModelFileError(SwitchgearError):
     """A file the encoder needs is missing, unreadable or not the file it should be (fault 44)."""
 
     code = "model_file"
+
+
+class ArtifactRefused(SwitchgearError):
+    """A trained router that may not be used; the one before it stays. ``code`` says what is wrong."""
+
+    code = "artifact_refused"
 
 
 class EmbeddingInvalid(SwitchgearError):
