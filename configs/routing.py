@@ -56,6 +56,10 @@ class StrategySettings(Section):
 
     parallel_below: Share = 0.5
     """A choice less sure than this is one for several agents at once."""
+    cost_half_micros: PositiveFloat = 20_000.0
+    """An agent whose answers cost this much, in micro-dollars, has cost factor one half."""
+    evidence: PositiveInt = 20
+    """After so many outcomes, measured cost and latency weigh as much as what the agent declares."""
     cascade_at: Literal["medium", "complex", "never"] = "complex"
     """Work of this complexity or more is refined in steps."""
 

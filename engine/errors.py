@@ -8,6 +8,7 @@
     │   ├── UnknownName                …a name: agent, model, profile; carries the nearest known one
     │   └── TrainingRefused            rows, folder or extra of `switchgear train`; its code says which
     ├── NotBuilt                       the parameter is real, this release refuses it by name
+    ├── NoAgentFits                    every agent is ruled out by a constraint of the request; carries each reason
     ├── AllRoutesUnavailable           no route answered; carries every reason and the smallest retry-after (F5)
     ├── AnswerInterrupted              a stream broke after its first token was shown (F4)
     ├── RejectedByModel                the model refused this request: bad parameters, or its content policy
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING
 from configs.errors import SwitchgearError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.ticket import Ticket
     from engine.types import Attempt
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 NAME_CHARS = 256
 """As much of an unknown name as is compared and shown: no known name is longer."""
+REASONS_SHOWN = 8
+"""So many agents are named in the message; ``reasons`` has all."""
 
 
 class InvalidInput(SwitchgearError):
@@ -81,6 +84,22 @@ class NotBuilt(SwitchgearError):
         )
         self.feature = feature
         self.requirement = requirement
+
+
+class NoAgentFits(SwitchgearError):
+    """Nobody may answer: tier, data class, region, length or tools rule out every agent (route.score)."""
+
+    code = "no_agent_fits"
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self.reasons = dict(sorted(reasons.items()))
+        """Agent → what rules it out."""
+        shown = "; ".join(f"{name}: {why}" for name, why in list(self.reasons.items())[:REASONS_SHOWN])
+        more = len(self.reasons) - REASONS_SHOWN
+        super().__init__(
+            f"no agent may answer: {shown}{f'; and {more} more' if more > 0 else ''}",
+            hint="change region, data_class or length of the request, or add a model that meets them to roles",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ success, cost and latency (``engine/routing/select.py``). Reasons: docs/decision
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +41,16 @@ class Shortlist:
     """Whether the encoder could read the question; if not, only cues counted."""
 
 
-def match(table: AgentTable, reading: Reading, question: str, settings: RoutingSettings) -> Shortlist:
+def match(
+    table: AgentTable,
+    reading: Reading,
+    question: str,
+    settings: RoutingSettings,
+    barred: Container[str] = (),
+) -> Shortlist:
     """The ``shortlist`` agents that fit best, and the general agent in any case.
+
+    Agents that are ``barred`` take nobody's place: if one of them is among the best, as many others join.
 
     Intent = similarity + cue bonus + keyword bonuses. In a language the encoder does not know similarity says
     nothing and an English keyword may be a word of that language, so only cues count (route.strategy).
@@ -56,6 +65,9 @@ def match(table: AgentTable, reading: Reading, question: str, settings: RoutingS
     for i, hits in found.items():
         preliminary[i] += _bonus(hits, settings)
     kept = _best(preliminary, settings.shortlist, table.general)
+    if len(kept) < len(table.names) and any(table.names[i] in barred for i in kept):
+        others = np.array([name in barred for name in table.names])
+        kept = sorted({*kept, *_best(np.where(others, -np.inf, preliminary), settings.shortlist, None)})
     nearest = table.nearest(vector, kept)
     bar = nearest[kept.index(table.general)] - settings.cue_margin if table.general is not None else -1.0
     centre: list[float] = to_centre.tolist()
