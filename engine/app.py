@@ -7,71 +7,34 @@ Thin by design. What a request goes through is in ``engine.run``; which concrete
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from redis.asyncio import Redis
 
 from configs.catalogue import AgentCapability
 from configs.environment import read_environment
 from configs.errors import SwitchgearError
-from configs.kernel import Message, Principal
 from configs.load import load_settings
 from configs.settings import Settings
+from engine.ask import AskOptions, Prompt, request_of
+from engine.batch import answer_all
 from engine.compose import Parts, open_parts
 from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk
-from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued, UnknownName
+from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued
 from engine.events import Emit, Event, Final
-from engine.gateway.admit import Options, build_request
 from engine.resilience.shielded import agent_subject
 from engine.subjects import configured, refuse_unknown
 from engine.ticket import Ticket
-from engine.types import Answer, CacheMode, Decision, OnUnavailable, Priority, Request
+from engine.types import Answer, Decision, Request
 from memory.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from agents.handler import AnyHandler
-
-Prompt = str | Sequence[Message | Mapping[str, object]]
-
-
-class AskOptions(TypedDict, total=False):
-    """Keyword arguments of ``execute``, ``stream`` and ``execute_batch`` (serve.python).
-
-    What this release has not built is refused by name (``NotBuilt``), never ignored.
-    """
-
-    user_id: str
-    """Who asks; the scope of the cache. ``"local"`` when left out."""
-    tenant_id: str
-    thread_id: str | None
-    agent: str | None
-    """Skip routing and ask this agent."""
-    team: str | None
-    strategy: Literal["auto", "single", "parallel", "cascade", "graduated", "consensus"] | None
-    models: Sequence[str] | None
-    """Model ids to try, in order, instead of the agent's own chain."""
-    deadline_s: float | None
-    max_cost_usd: float | None
-    max_tokens: int | None
-    temperature: float | None
-    cache: CacheMode
-    ttl_s: int | None
-    response_schema: Mapping[str, Any] | type | None
-    priority: Priority
-    data_class: Literal["public", "internal", "pii", "phi"] | None
-    tags: Mapping[str, str] | None
-    on_unavailable: OnUnavailable | None
-    """``"queue"``: when no route can answer, wait as a ticket and raise ``RequestQueued``. Low priority does."""
-    webhook: str | None
-    """Where the result of a queued request is posted (``queue.webhook_hosts``)."""
-    idempotency_key: str | None
-    """Queued again under the same key, it is the same ticket."""
 
 
 class Engine:
@@ -218,37 +181,15 @@ class Engine:
         A prompt that fails leaves its error in its place and does not stop the others. ``on_done(done, total)``
         is called after each.
         """
-        limits = self.settings.request
-        if len(prompts) > limits.batch_max:
-            raise InvalidInput(
-                f"{len(prompts)} prompts, at most {limits.batch_max} are taken", code="batch_too_large"
-            )
-        width = limits.batch_concurrency if concurrency is None else concurrency
-        if width < 1:
-            raise InvalidInput("concurrency must be at least 1", code="invalid_option")
-        if prompts:
-            self._request(prompts[0] if isinstance(prompts[0], str) and prompts[0].strip() else "?", options)
-        places = asyncio.Semaphore(width)
-
-        async def one(prompt: Prompt) -> Answer | SwitchgearError:
-            async with places:
-                try:
-                    return await self.execute(prompt, **options)
-                except SwitchgearError as exc:
-                    return exc
-
-        tasks = [asyncio.create_task(one(prompt)) for prompt in prompts]
-        try:
-            for done, task in enumerate(asyncio.as_completed(tasks), start=1):
-                await task
-                if on_done is not None:
-                    on_done(done, len(prompts))
-            return [task.result() for task in tasks]
-        finally:
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
+        if prompts:  # what is wrong with the options is wrong for all
+            probe = prompts[0] if isinstance(prompts[0], str) and prompts[0].strip() else "?"
+            self._request(probe, options)
+        return await answer_all(
+            [partial(self.execute, prompt, **options) for prompt in prompts],
+            self.settings.request,
+            concurrency=concurrency,
+            on_done=on_done,
+        )
 
     async def enqueue(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Ticket:
         """Queue one prompt without trying it now; this engine works on the queue from then on (run.queue).
@@ -327,31 +268,7 @@ class Engine:
     def _request(self, prompt: Prompt, options: AskOptions) -> Request:
         if not self._open:
             raise _closed()
-        given: dict[str, Any] = dict(options)
-        for name in given:
-            if name not in AskOptions.__annotations__:
-                raise UnknownName("option", name, AskOptions.__annotations__)
-        try:
-            principal = Principal(
-                user_id=given.pop("user_id", "local"), tenant_id=given.pop("tenant_id", "default")
-            )
-        except (ValueError, AttributeError) as exc:
-            raise InvalidInput(str(exc), code="invalid_option") from exc
-        request = build_request(
-            prompt,
-            principal,
-            Options(**given),
-            self.settings,
-            request_id=uuid.uuid4().hex,
-            now_s=time.monotonic(),
-        )
-        # The router would refuse these too, but only after MiniLM and LangGraph have been loaded.
-        if request.agent is not None and request.agent not in self._parts.roster.agents:
-            raise UnknownName("agent", request.agent, self._parts.roster.agents)
-        for model in request.models:
-            if model not in self.settings.models:
-                raise UnknownName("model", model, self.settings.models)
-        return request
+        return request_of(prompt, options, self.settings, self._parts.roster.agents)
 
 
 def _closed() -> EngineClosed:

@@ -26,10 +26,9 @@ from agents.roster import Roster
 from configs.catalogue import AgentCapability
 from configs.keys import usable_models
 from configs.settings import Settings
+from engine.answer_cache import CACHE, STORES, open_cache
 from engine.breakers import Breakers
-from engine.cache.exact import RedisExactCache
 from engine.contract import (
-    AnswerCache,
     BreakerMoved,
     BreakerState,
     BreakerStore,
@@ -42,19 +41,18 @@ from engine.contract import (
 from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
 from engine.desk import TicketDesk
-from engine.embedded import Hold, ReattachingCache
+from engine.embedded import Hold
 from engine.gateway.gateway import Gateway
 from engine.legs import Legs
 from engine.models import Models
 from engine.once import Once
 from engine.policy import Policy
 from engine.race import Race
-from engine.redis_client import connect
 from engine.redis_state import StateRedis
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
-from engine.resilience.shielded import ShieldedCache, StoreGuard, agent_subject, store_breakers
+from engine.resilience.shielded import agent_subject, store_breakers
 from engine.routing.contract import AgentSnapshot, AgentSource, Registered
 from engine.routing.encoder import load_encoder
 from engine.routing.router import ZeroShotRouter
@@ -65,14 +63,10 @@ from engine.telemetry.tracing import open_tracer
 from engine.types import Answer, Averages
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
-from memory.embedded.redis_server import redis_cache
 from memory.errors import BackendUnavailable
 
 OnStep = Callable[[str], None]
 log = logging.getLogger(__name__)
-STORES = "store:"
-CACHE = f"{STORES}redis.cache"
-"""Breaker key of the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +153,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             settings.breaker, clock=time.monotonic, sample=random.random, listeners=(_log_move,)
         )
         degraded: dict[str, str] = {}
-        client, cache = await _open_cache(settings, stores, stack, degraded)
+        client, cache = await open_cache(settings, stores, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
         gateway = Gateway(cache, Policy(roster, settings, unusable).key_of, missing=tuple(degraded))
         stack.push_async_callback(gateway.drain)
@@ -187,6 +181,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             may_keep=partial(_may_keep, roster),
             ledger=ledger,
             depth_max=settings.chain.depth_max,
+            observers=(),
         )
         desk = TicketDesk(settings, state, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
@@ -204,33 +199,6 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             _model_host=model_host,
             _models=models,
         )
-
-
-async def _open_cache(
-    settings: Settings, breakers: LocalBreakerStore, stack: AsyncExitStack, degraded: dict[str, str]
-) -> tuple[Redis | None, AnswerCache | None]:
-    """The cache and its client, or nothing with the reason in ``degraded``."""
-    redis = settings.redis
-    if not settings.cache.enabled:
-        return None, None
-    hold: Hold | None = None
-    if redis.cache_url is not None:
-        client = connect(redis.cache_url.get_secret_value(), None, redis)
-    else:
-        hold = Hold(partial(attach, redis_cache(redis.cache_max_mb), settings.data_dir, settings.embedded))
-        stack.push_async_callback(hold.leave)
-        try:
-            attachment = await hold.get()
-        except BackendUnavailable as exc:
-            degraded["cache"] = str(exc)
-            return None, None
-        client = connect(attachment.address, attachment.secret, redis)
-    stack.push_async_callback(client.aclose)
-    cache: AnswerCache = RedisExactCache(client, entry_bytes_max=settings.cache.entry_bytes_max)
-    if hold is not None:
-        cache = ReattachingCache(cache, hold)
-    guard = StoreGuard(breakers)
-    return client, ShieldedCache(cache, guard, subject=CACHE, timeout_s=redis.timeout_s, places=redis.pool_max)
 
 
 def _may_keep(roster: Roster, answer: Answer) -> bool:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from configs.kernel import Money, Outcome, Usage
-from engine.types import Attempt, Decision, Leg, Request
+from engine.types import Answer, Attempt, Decision, Leg, Request
 
 
 class BreakerState(StrEnum):
@@ -164,6 +164,24 @@ class LegResult:
     text: str
     shown: bool
     may_fall_back: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A request that has come to its end, for whoever learns from it or keeps it (route.learn, route.history)."""
+
+    request: Request
+    decision: Decision | None
+    """``None`` when it ended before anybody was chosen."""
+    attempts: tuple[Attempt, ...]
+    answer: Answer | None
+    error: str
+    """Code of the error it ended with; empty with an answer."""
+    latency_ms: float
+
+
+Observer = Callable[[Finished], None]
+"""Hears of every request that ended; returns at once and never raises."""
 
 
 class LegRunner(Protocol):

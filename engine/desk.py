@@ -179,6 +179,8 @@ class TicketDesk:
                 cache=queued.cache,
                 ttl_s=queued.ttl_s,
                 tags=queued.tags,
+                data_class=queued.data_class,
+                region=queued.region,
                 priority=queued.priority,
             )
         )
@@ -198,6 +200,8 @@ def _queued(request: Request, deadline_s: float) -> QueuedRequest:
         cache=request.cache,
         ttl_s=request.ttl_s,
         tags=request.tags,
+        data_class=request.data_class,
+        region=request.region,
     )
 
 

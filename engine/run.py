@@ -17,7 +17,7 @@ from opentelemetry.trace import Status, StatusCode, Tracer
 
 from configs.errors import SwitchgearError
 from configs.kernel import Money, Outcome, Usage
-from engine.contract import CachedAnswer, Ledger
+from engine.contract import CachedAnswer, Finished, Ledger, Observer
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
 from engine.events import ChainExhausted, Degraded, Emit, Final, Routed, Token
 from engine.gateway.gateway import Admitted, Gateway
@@ -26,7 +26,7 @@ from engine.resilience.limiter import asking_as
 from engine.resilience.shielded import one_failure_per_request
 from engine.state import RunInput, RunState
 from engine.telemetry.tracing import trace_id_of
-from engine.types import Answer, Request
+from engine.types import Answer, Attempt, Decision, Request
 
 log = logging.getLogger(__name__)
 Drive = Callable[[RunInput, Emit | None], Awaitable[RunState]]
@@ -35,6 +35,14 @@ WORDS = re.compile(r"\s*\S+\s*")
 CUT = "length"
 GRACE_S = 0.5
 """The legs keep the deadline themselves; this much later the whole run is cut."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a run when it ends, however it ends."""
+
+    decision: Decision | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,7 @@ class Run:
     may_keep: Callable[[Answer], bool]
     ledger: Ledger
     depth_max: int
+    observers: tuple[Observer, ...]
 
     async def answer(self, asked: Request, emit: Emit | None) -> Answer:
         """Answer what was ``asked`` or raise one of ``engine.errors``; events go to ``emit`` as they happen."""
@@ -61,22 +70,42 @@ class Run:
         ):
             trace_id = trace_id_of(span)
             span.set_attribute("switchgear.request_id", request.id)
+            seen = _Seen()
             try:
-                answer = await self._answer(request, emit, trace_id, started_s)
+                answer = await self._answer(request, emit, trace_id, started_s, seen)
             except SwitchgearError as exc:
                 span.set_status(Status(StatusCode.ERROR, exc.code))
+                self._finished(request, seen, None, exc.code, started_s)
                 if isinstance(exc, AllRoutesUnavailable):
                     _tell_exhausted(exc, request, emit)
                 raise
             except asyncio.CancelledError:
                 span.set_attribute("switchgear.outcome", Outcome.CANCEL.value)
+                self._finished(request, seen, None, Outcome.CANCEL.value, started_s)
                 raise
+            self._finished(request, seen, answer, "", started_s)
             span.set_attributes({"switchgear.source": answer.source, "switchgear.agent": answer.decision.agent})
         if emit is not None:
             emit(Final(answer=answer))
         return answer
 
-    async def _answer(self, request: Request, emit: Emit | None, trace_id: str, started_s: float) -> Answer:
+    def _finished(
+        self, request: Request, seen: _Seen, answer: Answer | None, error: str, started_s: float
+    ) -> None:
+        finished = Finished(
+            request=request,
+            decision=seen.decision if answer is None else answer.decision,
+            attempts=seen.attempts,
+            answer=answer,
+            error=error,
+            latency_ms=(time.monotonic() - started_s) * 1e3,
+        )
+        for observer in self.observers:
+            observer(finished)
+
+    async def _answer(
+        self, request: Request, emit: Emit | None, trace_id: str, started_s: float, seen: _Seen
+    ) -> Answer:
         admitted = await self.gateway.admit(request)
         if admitted.hit is not None:
             return _from_cache(admitted.hit, request, emit, trace_id, started_s)
@@ -84,6 +113,7 @@ class Run:
             for what in admitted.degraded:
                 emit(Degraded(what=what, reason=f"{what} is unreachable"))
         state = await self._run_graph(request, emit)
+        seen.decision, seen.attempts = state["decision"], tuple(state["attempts"])
         answer = _conclude(state, admitted, trace_id, started_s)
         if self.may_keep(answer):
             self.gateway.keep(admitted, _to_cache(answer))

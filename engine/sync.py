@@ -15,7 +15,8 @@ from typing import Any, TypeVar, Unpack
 
 from configs.errors import SwitchgearError
 from configs.settings import Settings
-from engine.app import AskOptions, Engine, Prompt
+from engine.app import Engine
+from engine.ask import AskOptions, Prompt
 from engine.errors import EngineClosed
 from engine.ticket import Ticket
 from engine.types import Answer, Decision

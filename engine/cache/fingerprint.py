@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from configs.kernel import Message
 from engine.types import Request
 
-SCHEMA = "x1"
+SCHEMA = "x2"
 """Bumped when what is hashed or stored changes; old entries are then never read again."""
 
 
@@ -41,7 +41,7 @@ def fingerprint(request: Request, *, policy: str) -> str:
     """The cache key of ``request`` under ``policy``.
 
     ``policy`` is the digest of everything the engine would answer with: agents, prompts, model chains, guard.
-    Shape: ``sg:x1:<scope>:<digest>``.
+    Shape: ``sg:x2:<scope>:<digest>``.
     """
     principal = request.principal
     fields = [
@@ -51,6 +51,7 @@ def fingerprint(request: Request, *, policy: str) -> str:
         *_counted(request.models),
         *_optional(request.max_tokens),
         *_optional(request.temperature),
+        *_optional(request.region),
         *_counted(_flatten(request.messages)),
     ]
     return f"sg:{SCHEMA}:{scope_key(principal.tenant_id, principal.user_id)}:{digest(fields)}"

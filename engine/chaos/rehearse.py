@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from agents.refs import model_ref
 from configs.errors import SwitchgearError
 from configs.settings import Settings
-from engine.app import AskOptions, Engine
+from engine.app import Engine
+from engine.ask import AskOptions
 from engine.chaos.measure import Change, Moved, Seen, Shot
 from engine.chaos.plan import STORES as STORE_NAMES
 from engine.chaos.plan import Plan, Step, check_plan, routed_models

@@ -15,7 +15,7 @@ from configs.redact import is_utf8
 from configs.settings import Settings
 from configs.webhook_url import webhook_problem
 from engine.errors import InvalidInput, NotBuilt
-from engine.types import CacheMode, OnUnavailable, Priority, Request
+from engine.types import CacheMode, DataClass, OnUnavailable, Priority, Request
 
 MODELS_MAX = 32
 """Model ids in one request; more legs than that are a mistake, and each costs a graph step."""
@@ -44,6 +44,7 @@ class Options:
     response_schema: object = None
     priority: object = "normal"
     data_class: object = None
+    region: object = None
     tags: object = None
     on_unavailable: object = None
     webhook: object = None
@@ -74,6 +75,8 @@ def build_request(
         cache=cast("CacheMode", _one_of("cache", options.cache, get_args(CacheMode))),
         ttl_s=_int("ttl_s", options.ttl_s, settings.cache.ttl_s, settings.cache.ttl_s_max),
         tags=_tags(options.tags, limits.tags_max),
+        data_class=_data_class(options.data_class, settings),
+        region=_region(options.region),
         priority=cast("Priority", _one_of("priority", options.priority, get_args(Priority))),
         on_unavailable=_on_unavailable(options, settings.queue.enabled),
         webhook=_webhook(options.webhook, settings),
@@ -123,7 +126,6 @@ def _refuse_not_built(options: Options) -> None:
         (options.team is not None, "team", "run.teams"),
         (options.max_cost_usd is not None, "max_cost_usd", "cost.reserve"),
         (options.response_schema is not None, "response_schema", "serve.python"),
-        (options.data_class in ("pii", "phi"), f"data_class={_shown(options.data_class)}", "admit.data"),
     )
     for asked, feature, requirement in wanted:
         if asked:
@@ -132,10 +134,17 @@ def _refuse_not_built(options: Options) -> None:
         raise NotBuilt(f"strategy={options.strategy!r}", f"run.{options.strategy}")
     if options.strategy not in (None, "auto", "single"):
         raise InvalidInput(f"strategy {_shown(options.strategy)} is not one", hint="use 'single', or leave it out")
-    if options.data_class not in (None, "public", "internal"):
-        raise InvalidInput(
-            f"data_class {_shown(options.data_class)} is not one", hint="use 'public' or 'internal'"
-        )
+
+
+def _data_class(value: object, settings: Settings) -> DataClass:
+    given = settings.data.default if value is None else _one_of("data_class", value, get_args(DataClass))
+    return cast("DataClass", given)
+
+
+def _region(value: object) -> str | None:
+    if value is not None and not _is_name(value):
+        raise InvalidInput(f"region must be a name of 1 to {NAME_CHARS_MAX} characters", code="invalid_option")
+    return cast("str | None", value)
 
 
 def _messages(prompt: object, settings: Settings) -> tuple[Message, ...]:

@@ -15,9 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from configs.kernel import Message, Principal
 from engine.ticket import TicketError
-from engine.types import Answer, CacheMode, Priority
+from engine.types import Answer, CacheMode, DataClass, Priority
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+READABLE: Final = frozenset({1, SCHEMA})
+"""1 knew neither data classes nor regions: what it wrote has none. It leaves 2 to whoever keeps them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class QueuedRequest:
     cache: CacheMode = "default"
     ttl_s: int
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    data_class: DataClass = "internal"
+    region: str | None = None
 
 
 class NotReadable(Exception):
@@ -65,7 +69,7 @@ def encode(request: QueuedRequest) -> bytes:
 def decode(data: bytes) -> QueuedRequest:
     """The request. Raises ``NotReadable``."""
     try:
-        return _DOCUMENT.validate_json(data).request if _schema(data) == SCHEMA else _refuse(_schema(data))
+        return _DOCUMENT.validate_json(data).request if _schema(data) in READABLE else _refuse(_schema(data))
     except ValidationError as exc:
         raise NotReadable(f"{exc.error_count()} fields are wrong", newer=False) from None
 

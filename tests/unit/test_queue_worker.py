@@ -300,7 +300,7 @@ async def test_an_engine_that_closes_under_a_worker_costs_nothing():
         (b"[]", TicketStatus.FAILED),
         (b'{"schema": 1, "request": {}}', TicketStatus.FAILED),
         (b'{"request": {}}', TicketStatus.FAILED),
-        (b'{"schema": 2, "request": {}}', TicketStatus.WAITING),
+        (b'{"schema": 3, "request": {}}', TicketStatus.WAITING),
     ],
 )
 def test_a_request_that_cannot_be_read_fails_unless_a_later_release_wrote_it(body: bytes, status: TicketStatus):
