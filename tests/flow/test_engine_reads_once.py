@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ async def test_a_request_runs_the_model_once_and_a_hit_not_at_all(tmp_path: Path
         ScriptedProvider() as provider,
         Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine,
     ):
-        assert key_of(QUESTION) not in load_known(engine.settings.encoder)
+        assert key_of(QUESTION) not in await asyncio.to_thread(load_known, engine.settings.encoder)
         await engine.preload()
         before = runs.rows
         missed = await engine.execute(QUESTION, user_id="ada")
