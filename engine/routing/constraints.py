@@ -6,7 +6,7 @@ made once per generation of the registry; agents that reach the same share one v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from configs.catalogue import ModelSettings, ProviderSettings
@@ -73,21 +73,18 @@ def model_facts(model: ModelSettings, provider: ProviderSettings, context: int |
     return ModelFacts(local=local, region=provider.region, context=context, tools=model.tools)
 
 
-def facts_of(settings: Settings, context_window: Callable[[str], int | None]) -> dict[str, tuple[ModelFacts, ...]]:
-    """Facts by model id; those of its other instances (``same_as``) with it, since any of them may be asked."""
-    found: dict[str, tuple[ModelFacts, ...]] = dict.fromkeys(settings.models, ())
-    for model_id, model in settings.models.items():
-        facts = model_facts(model, settings.providers[model.provider], context_window(model_id))
-        found[model_id] = (facts, *found[model_id])
-        if model.same_as is not None and model.same_as != model_id:
-            found[model.same_as] = (*found.get(model.same_as, ()), facts)
-    return found
+def facts_of(settings: Settings, context_window: Callable[[str], int | None]) -> dict[str, ModelFacts]:
+    """Facts of every configured model, by id."""
+    return {
+        model_id: model_facts(model, settings.providers[model.provider], context_window(model_id))
+        for model_id, model in settings.models.items()
+    }
 
 
-def reach_of(registered: Registered, chain: Sequence[str], facts: Mapping[str, Sequence[ModelFacts]]) -> Reach:
-    """What an agent can be used for when the models of ``chain`` answer for it."""
+def reach_of(registered: Registered, chain: Iterable[str], facts: Mapping[str, ModelFacts]) -> Reach:
+    """What an agent can be used for when the models of ``chain``, instances included, answer for it."""
     capability = registered.capability
-    models = () if registered.own_handler else tuple(fact for model in chain for fact in facts.get(model, ()))
+    models = () if registered.own_handler else tuple(facts[model] for model in chain if model in facts)
     return Reach(
         own_handler=registered.own_handler,
         tiers=capability.tiers,
