@@ -7,12 +7,13 @@ wraps both behind the same Protocols.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Message, Sampling, Usage
+from configs.ratelimit_headers import RateLimits
 
 NO_CREDENTIAL = "none"
 
@@ -59,6 +60,11 @@ class Task:
     sampling: Sampling
     deadline: Deadline
     request_id: str
+
+
+HearLimits = Callable[[str, RateLimits], None]
+"""Told for every answer of a provider that says what is left of its limits: model id, and what it said. Must not
+raise."""
 
 
 class ChatModel(Protocol):

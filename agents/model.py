@@ -12,9 +12,10 @@ import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from agents.contract import Chunk, ModelRef
+from agents.contract import Chunk, HearLimits, ModelRef
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
 from agents.parts import Draft, refused
@@ -33,24 +34,31 @@ def preload() -> None:
 
 
 def open_model(
-    model_id: str, settings: Settings, environ: Mapping[str, str], endpoint: Endpoint | None = None
+    model_id: str,
+    settings: Settings,
+    environ: Mapping[str, str],
+    endpoint: Endpoint | None = None,
+    hear: HearLimits | None = None,
 ) -> OpenAIChat:
     """The route of a configured model; nothing is imported or connected yet.
 
-    ``endpoint`` replaces what the provider's settings say, for servers whose address is found at start. Raises
-    ``ConfigError``.
+    ``endpoint`` replaces what the provider's settings say, for servers whose address is found at start; ``hear``
+    is told what is left of the provider's rate limits (route.adapt). Raises ``ConfigError``.
     """
     ref = model_ref(model_id, settings)
     if endpoint is None:
         endpoint = Endpoint.of(settings.providers[ref.provider], environ)
-    return OpenAIChat(ref, endpoint, settings)
+    return OpenAIChat(ref, endpoint, settings, hear)
 
 
 class OpenAIChat:
     """One model route. Safe for any number of streams at once on one event loop."""
 
-    def __init__(self, ref: ModelRef, endpoint: Endpoint, settings: Settings) -> None:
+    def __init__(
+        self, ref: ModelRef, endpoint: Endpoint, settings: Settings, hear: HearLimits | None = None
+    ) -> None:
         self._ref = ref
+        self._hear = hear
         self._endpoint = endpoint
         self._settings = settings
         self._client: OpenAIClient | None = None
@@ -127,7 +135,8 @@ class OpenAIChat:
                 # Later than the shield by a clear margin: when both cut a call in the same instant, the one's
                 # cancellation interrupts the other's closing, and httpcore never closes that connection.
                 read_s = max(first_token_s, shield.idle_s) + shield.connect_s
-                self._client = OpenAIClient(self._ref.model, self._endpoint, self._settings, read_s)
+                hear = None if self._hear is None else partial(self._hear, self._ref.id)
+                self._client = OpenAIClient(self._ref.model, self._endpoint, self._settings, read_s, hear)
             return self._client
 
 

@@ -6,11 +6,13 @@ as ``CallFailed``; judging whether an answer is complete and counting what it us
 
 from __future__ import annotations
 
+import time
 import uuid
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import httpx
@@ -28,6 +30,7 @@ from agents.usage import read_counts
 from agents.wire import CALL_HEADER, GuardedTransport, WireLimits, verified_tls
 from configs.errors import ConfigError
 from configs.kernel import Message, Sampling, Usage
+from configs.ratelimit_headers import RateLimits, rate_limits
 from configs.settings import Settings
 
 OBSOLETE_TRACING = ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER")
@@ -65,7 +68,15 @@ class OpenAIClient:
     Raises ``ConfigError`` where LangChain could not make a single call.
     """
 
-    def __init__(self, model: str, endpoint: Endpoint, settings: Settings, read_s: float) -> None:
+    def __init__(
+        self,
+        model: str,
+        endpoint: Endpoint,
+        settings: Settings,
+        read_s: float,
+        hear: Callable[[RateLimits], None] | None = None,
+    ) -> None:
+        """``hear`` is told what answers say about the limits of this route; it must not raise."""
         for name in OBSOLETE_TRACING:
             if env_var_is_set(name):
                 raise ConfigError(f"{name} is set, and LangChain refuses every call with it", hint="unset it")
@@ -82,6 +93,7 @@ class OpenAIClient:
             httpx.AsyncHTTPTransport(verify=verified_tls(), limits=limits, trust_env=False),
             endpoint.api_key,
             WireLimits.of(settings),
+            partial(_tell, hear),
         )
         connect_s = settings.shield.connect_s
         timeout = httpx.Timeout(read_s, connect=connect_s, pool=connect_s)
@@ -151,6 +163,11 @@ class OpenAIClient:
         if sampling.temperature is not None and self._takes_temperature:
             options["temperature"] = sampling.temperature
         return options
+
+
+def _tell(hear: Callable[[RateLimits], None] | None, headers: Mapping[str, str]) -> None:
+    if hear is not None and (limits := rate_limits(headers, time.time())) is not None:
+        hear(limits)
 
 
 def _chat(

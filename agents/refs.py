@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from agents.contract import NO_CREDENTIAL, ModelRef
 from configs.errors import ConfigError
+from configs.instances import with_instances
 from configs.settings import Settings
 
 
 def routed_models(settings: Settings) -> set[str]:
-    """Every model that some chain may ask: those of the roles, and the declared last resort."""
-    routed = {model for chain in settings.roles.values() for model in chain}
+    """Every model that some chain may ask: those of the roles, their instances, and the declared last resort."""
+    routed = {model for chain in settings.roles.values() for model in with_instances(chain, settings.models)}
     return routed if settings.chain.last_resort is None else routed | {settings.chain.last_resort}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, Self
@@ -29,6 +29,7 @@ USER_AGENT = "switchgear"
 ZLIB_ANY = 47  # zlib's own constant: accept a gzip or a zlib header
 COMPRESSED = ("gzip", "deflate")
 STEP_BYTES = 65_536
+HearHeaders = Callable[[Mapping[str, str]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +86,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     Raises httpx's transport errors, and ``CallFailed`` for answers that must not be read on.
     """
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, key: SecretStr | None, limits: WireLimits) -> None:
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, key: SecretStr | None, limits: WireLimits, heard: HearHeaders
+    ) -> None:
+        """``heard`` gets the headers of every response, before its body; it must not raise."""
         self._inner = inner
+        self._heard = heard
         self._key = key
         self._limits = limits
         self._wires: dict[str, Wire] = {}
@@ -111,6 +116,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             extensions=request.extensions,
         )
         response = await self._inner.handle_async_request(outgoing)
+        self._heard(response.headers)
         body = CappedBody(response, self._limits)
         if wire is not None:
             wire.carries(body)  # before it can be refused, so that the call closes it in any case

@@ -71,6 +71,8 @@ class ModelSettings(Section):
     same_as: Name | None = None
     """Id of the model that this is another instance of: another key, server or region. A chain that names one of
     them may ask any, and its load is balanced over them (route.models)."""
+    renamed: bool = False
+    """Its server has another name for the model of ``same_as``, as Azure's deployments do."""
     weight: PositiveFloat = 1.0
     """Share of the traffic among instances and under the policy ``weighted``, relative to the others."""
     quality: Share | None = None

@@ -20,10 +20,12 @@ from pydantic.fields import FieldInfo
 from configs import settings as models
 from configs.environment import OTHER_VARIABLES
 from configs.load import SHIPPED, load_settings, profiles
+from configs.policies import BudgetRule, LengthRule, TimeRule
 from configs.schema import bare, child, is_secret, section, variable
 from configs.settings import Section, Settings
 
-RECORD_MODELS = ("providers", "models", "agents", "teams", "tools")
+RECORD_MODELS = ("providers", "models", "policies", "agents", "teams", "tools")
+POLICY_RULES = {"lengths": LengthRule, "times": TimeRule, "budget_rules": BudgetRule}
 MANUAL = SHIPPED / "manual.md"
 _LIMITS = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
 
@@ -37,6 +39,7 @@ def document() -> str:
         model = section(child(Settings.model_fields[name].annotation, ""))
         if model is not None:
             parts.append(_table(f"### `{name}`", model, None))
+    parts += [_table(f"### `{name}` of `policies`", rule, None) for name, rule in POLICY_RULES.items()]
     parts.append(_table("### `price` and `ceiling_price`", models.ModelPrice, None))
     parts.append("## Other variables\n")
     parts.append(_rows(("Variable", "Meaning"), ((f"`{name}`", text) for name, text in OTHER_VARIABLES.items())))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from configs.catalogue import ProviderSettings
+from configs.instances import with_instances
 from configs.settings import Settings
 
 
@@ -21,7 +22,8 @@ def usable_models(settings: Settings, environ: Mapping[str, str]) -> dict[str, s
 
 def missing_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Each variable that is not set, and the models that wait for it; only models that some role uses."""
-    routed = {model_id for chain in settings.roles.values() for model_id in chain}
+    chains = settings.roles.values()
+    routed = {model_id for chain in chains for model_id in with_instances(chain, settings.models)}
     waiting: dict[str, tuple[str, ...]] = {}
     for model_id, variable in _missing_by_model(settings, environ).items():
         if variable is not None and model_id in routed:

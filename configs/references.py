@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from configs.catalogue import AgentCapability
 from configs.layers import Stack, dotted, nearest
+from configs.model_references import broken_instances, useless_rules
 from configs.redact import shown
 from configs.routing import RoutingSettings
 from configs.yaml_tree import KeyPath, Node
@@ -25,6 +26,7 @@ def broken_references(stack: Stack) -> Iterator[Found]:
     yield from _records(stack)
     yield from _routing(stack)
     yield from _chains(stack)
+    yield from _model_policies(stack)
 
 
 def _mapping(node: Node) -> dict[str, Node]:
@@ -92,6 +94,16 @@ def _routing(stack: Stack) -> Iterator[Found]:
     yield from _missing(stack, "agents", ("routing", "general_agent"), general)
     fallback = routing.get("fallback_agents", list(fields["fallback_agents"].default))
     yield from _chain(stack, "agents", ("routing", "fallback_agents"), fallback)
+
+
+def _model_policies(stack: Stack) -> Iterator[Found]:
+    """Policies belong to roles, instances to models, and what a policy names must have an effect."""
+    for name, model in _known(stack, "models").items():
+        yield from _missing(stack, "models", ("models", name, "same_as"), _mapping(model).get("same_as"))
+    for role in _known(stack, "policies"):
+        yield from _missing(stack, "roles", ("policies", role), role)
+    yield from broken_instances(stack.values)
+    yield from useless_rules(stack.values)
 
 
 def _chains(stack: Stack) -> Iterator[Found]:

@@ -23,7 +23,7 @@ def retry_after_s(headers: Mapping[str, str], now_s: float | None = None) -> flo
     millis = _seconds(headers.get("retry-after-ms"))
     if millis is not None:
         return millis / 1_000
-    sent_s = _date_s(headers.get("date", ""))
+    sent_s = date_s(headers.get("date", ""))
     since_s = now_s if sent_s is None else sent_s
     asked = headers.get("retry-after")
     if asked is None:
@@ -31,7 +31,7 @@ def retry_after_s(headers: Mapping[str, str], now_s: float | None = None) -> flo
     seconds = _seconds(asked)
     if seconds is not None:
         return seconds
-    at_s = _date_s(asked)
+    at_s = date_s(asked)
     return None if at_s is None or since_s is None else max(0.0, at_s - since_s)
 
 
@@ -50,14 +50,14 @@ def delay_s(text: str) -> float | None:
 def _limit_reset_s(headers: Mapping[str, str], since_s: float | None) -> float | None:
     """The longest wait among the limits that are used up; the nameless one is Together's and OpenRouter's."""
     waits = [
-        _until_s(headers.get(f"x-ratelimit-reset{what}", ""), since_s)
+        until_s(headers.get(f"x-ratelimit-reset{what}", ""), since_s)
         for what in ("-requests", "-tokens", "")
         if headers.get(f"x-ratelimit-remaining{what}") == "0"
     ]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def _until_s(text: str, since_s: float | None) -> float | None:
+def until_s(text: str, since_s: float | None) -> float | None:
     """A wait, or the wait until a moment in Unix seconds or milliseconds (no wait is thirty years long)."""
     value = delay_s(text)
     if value is None or value < EPOCH_SECONDS_MIN:
@@ -74,7 +74,8 @@ def _seconds(text: str | None) -> float | None:
     return value if math.isfinite(value) and value >= 0 else None
 
 
-def _date_s(text: str) -> float | None:
+def date_s(text: str) -> float | None:
+    """Unix seconds of an HTTP date; ``None`` for anything else."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):

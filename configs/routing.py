@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from configs.catalogue import CostTier
-from configs.section import File, Name, Section, Share
+from configs.section import File, Name, Section, Share, at_most
+
+Gain = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class RoutingSettings(Section):
@@ -32,6 +34,10 @@ class RoutingSettings(Section):
     """Below this share of known words the encoder does not know the language, and only cues count."""
     out_of_scope: Share = 0.28
     """Below this intent match the question goes to ``general_agent``."""
+    prompt_token_bytes: PositiveFloat = 4.0
+    """UTF-8 bytes that count as one token where the length of a prompt is estimated to order models."""
+    limits_s: PositiveFloat = 60.0
+    """How long a provider's remaining rate limit is believed when it does not say when that is reset."""
     shortlist: PositiveInt = 16
     """Agents that are compared in full and listed in the decision."""
     temperature: PositiveFloat = 0.04
@@ -44,6 +50,10 @@ class RoutingSettings(Section):
     cost_factors: dict[CostTier, Share] = Field(default={"free": 1.0, "low": 0.9, "medium": 0.7, "high": 0.5})
     latency_half_ms: PositiveFloat = 10_000.0
     """An agent this slow has latency factor one half."""
+    cost_half_micros: PositiveFloat = 20_000.0
+    """An agent whose answers cost this much, in micro-dollars, has cost factor one half."""
+    evidence: PositiveInt = 20
+    """After so many outcomes, measured cost and latency weigh as much as what the agent declares."""
     fallback_agents: tuple[Name, ...] = ("general",)
     artifact: File | None = None
     """Folder of a trained head (`switchgear train router`). ``None``: the shipped one."""
@@ -56,10 +66,6 @@ class StrategySettings(Section):
 
     parallel_below: Share = 0.5
     """A choice less sure than this is one for several agents at once."""
-    cost_half_micros: PositiveFloat = 20_000.0
-    """An agent whose answers cost this much, in micro-dollars, has cost factor one half."""
-    evidence: PositiveInt = 20
-    """After so many outcomes, measured cost and latency weigh as much as what the agent declares."""
     cascade_at: Literal["medium", "complex", "never"] = "complex"
     """Work of this complexity or more is refined in steps."""
 
@@ -78,6 +84,12 @@ class TrainSettings(Section):
     """Part of every label's rows that only the figures are made from."""
     calibration_share: Share = 0.2
     """Part of the rest that confidence and threshold are chosen on."""
+    complexity_vector_penalty: PositiveFloat = 0.75
+    """Complexity head: how much the weights of a question's vector are kept small."""
+    complexity_traits_penalty: PositiveFloat = 0.5
+    """The same for the weights of its traits, which are fewer and say more."""
+    complexity_balance: Share = 0.5
+    """Weight of the rare levels, from 0 (every row counts the same) to 1 (every level does)."""
     finetune_epochs: PositiveInt = 3
     finetune_batch: PositiveInt = 32
     """Pairs of texts in one step, each of another label where there are that many."""
@@ -95,40 +107,47 @@ class LearnSettings(Section):
     """Averages live in ``redis.state``, the same for all replicas; ``False`` keeps them in this process."""
     explore: Literal["ema", "thompson", "linucb"] = "ema"
     """How agents are tried that have done badly or are new. ``ema``: probes only."""
+    prior: Share = 1.0
+    """Success of whoever nobody has asked yet; what is known of an agent that nobody asks drifts back to it."""
+    half_life_s: PositiveFloat = 600.0
+    """After so long without a question, half of the way back to ``prior``."""
+    alpha: Gain = 0.1
+    """How far one outcome moves an average."""
+    probe_alpha: Gain = 0.3
+    """The same for an agent on probation, whose outcomes are few."""
+    probation_below: Share = 0.6
+    """An agent whose success falls below it is on probation: asked by probes only, while somebody else can be."""
+    probation_until: Share = 0.8
+    """Success with which probation ends; far above ``probation_below``, so that luck does not end it."""
+    probe_share: Gain = 0.08
+    """Share of its own questions that an agent on probation gets."""
+    explore_max: Gain = 0.1
+    """Share of requests that may be answered by somebody else than the best, however one explores. A probe comes at
+    the earliest after ``1 / explore_max`` questions without one."""
+    hazard_max: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """Highest probability of a probe in one request, so that both choices keep one (off-policy evaluation)."""
+    context_alpha: Gain = 0.02
+    """``linucb``: how fast what was learned about contexts is forgotten."""
+    context_width: PositiveFloat = 1.0
+    """``linucb``: how many standard deviations of doubt count in favour of an agent."""
+    refresh_s: PositiveFloat = 1.0
+    """How old this process's copy of the shared averages may get before it is fetched again, in the background."""
+    send_s: PositiveFloat = 0.05
+    """Outcomes of so long travel to Redis in one message."""
+    unsent_max: PositiveInt = 1_000
+    """Outcomes that wait to be sent; beyond it, and while Redis is gone, they count in this process only."""
+    alone_s: PositiveFloat = 5.0
+    """A Redis that was lost is asked again after so long."""
+    kept_s: PositiveInt = 604_800
+    """How long the averages of an agent or model are kept that nobody uses."""
+    subjects_max: PositiveInt = 10_000
+    """Agents and models with averages."""
 
-
-class TimeRule(Section):
-    """Another policy at some time of day (route.adapt)."""
-
-    start: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    end: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    """From ``start`` up to ``end``, over midnight when that is earlier."""
-    zone: str = "UTC"
-    """Name of a time zone, as in ``Europe/Zurich``."""
-    models: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Come first then, in this order."""
-
-
-PolicyName = Literal[
-    "fixed",
-    "cheapest",
-    "fastest",
-    "weighted",
-    "round_robin",
-    "by_complexity",
-    "by_length",
-    "by_tier",
-    "by_region",
-]
-
-
-class RolePolicy(Section):
-    """How the models of one role are ordered for one request (route.models, route.adapt)."""
-
-    policy: PolicyName = "fixed"
-    quality_min: Share = 0.0
-    """``cheapest``: models below it come last."""
-    times: tuple[TimeRule, ...] = ()
+    @model_validator(mode="after")
+    def _ordered(self) -> LearnSettings:
+        at_most(self, "probation_below", "probation_until")
+        at_most(self, "probe_share", "explore_max")
+        return self
 
 
 class Arm(Section):

@@ -1,4 +1,4 @@
-"""Every setting. With ``configs.{catalogue,history,resilience,routing}`` the only home of every default.
+"""Every setting. With ``configs.{catalogue,history,policies,resilience,routing}`` the only home of every default.
 
 Frozen pydantic models, one per concern, one docstring per field group. Nothing here reads a file or the
 environment: ``configs.load`` does, once, and returns a ``Settings``.
@@ -27,9 +27,10 @@ from configs.catalogue import (
     ToolSettings,
 )
 from configs.history import DataSettings, HistorySettings
+from configs.policies import RolePolicy
 from configs.redis_url import check_redis_url
 from configs.resilience import BreakerSettings, ChainSettings, LimiterSettings, QueueSettings, ShieldSettings
-from configs.routing import Experiment, LearnSettings, RolePolicy, RoutingSettings, StrategySettings, TrainSettings
+from configs.routing import Experiment, LearnSettings, RoutingSettings, StrategySettings, TrainSettings
 from configs.section import File, Name, Section, at_most
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -24,6 +24,7 @@ DECIDING = {
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),
     *("engine.strategies.merge", "engine.gateway.admit"),
     *("engine.ticket", "engine.queue.contract", "engine.queue.stored"),
+    *("configs.instances", "configs.ratelimit_headers"),
     *("configs.foreign", "configs.http_failure", "configs.retry_after", "memory.translate", "mcp_tools.translate"),
 }
 # Modules that open connections or start processes: only the composition root may name them.
