@@ -150,6 +150,25 @@ class LearnSettings(Section):
         return self
 
 
+class RegistrySettings(Section):
+    """Agents registered at run time, known to all replicas (route.discover)."""
+
+    shared: bool = True
+    """They live in ``redis.state``; ``False`` keeps those of each process to itself."""
+    poll_s: PositiveFloat = 0.5
+    """A replica looks for changes this often, and at once when it hears of one."""
+    retry_s: PositiveFloat = 2.0
+    """How long it waits when ``redis.state`` is not there."""
+    entries_max: PositiveInt = 2_000
+    """Agents in the shared registry; more are refused."""
+    entry_bytes_max: PositiveInt = 65_536
+    """Of one agent as JSON, examples and instructions and all."""
+    handler_s: PositiveFloat = 15.0
+    """A replica that is silent for so long has taken its Python handlers with it."""
+    keep_s: PositiveInt = 2_592_000
+    """What is registered is forgotten when no replica has run for so long."""
+
+
 class Arm(Section):
     """One side of an experiment."""
 

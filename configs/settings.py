@@ -30,7 +30,14 @@ from configs.history import DataSettings, HistorySettings
 from configs.policies import RolePolicy
 from configs.redis_url import check_redis_url
 from configs.resilience import BreakerSettings, ChainSettings, LimiterSettings, QueueSettings, ShieldSettings
-from configs.routing import Experiment, LearnSettings, RoutingSettings, StrategySettings, TrainSettings
+from configs.routing import (
+    Experiment,
+    LearnSettings,
+    RegistrySettings,
+    RoutingSettings,
+    StrategySettings,
+    TrainSettings,
+)
 from configs.section import File, Name, Section, at_most
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -171,6 +178,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     strategies: StrategySettings = StrategySettings()
     learn: LearnSettings = LearnSettings()
+    registry: RegistrySettings = RegistrySettings()
     train: TrainSettings = TrainSettings()
     history: HistorySettings = HistorySettings()
     data: DataSettings = DataSettings()
