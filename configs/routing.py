@@ -92,7 +92,7 @@ class TrainSettings(Section):
     """Weight of the rare levels, from 0 (every row counts the same) to 1 (every level does)."""
     finetune_epochs: PositiveInt = 3
     finetune_batch: PositiveInt = 32
-    """Pairs of texts in one step, each of another label where there are that many."""
+    """Texts in one step: pairs of one label, each pair of another one."""
     finetune_rate: PositiveFloat = 2e-5
     """Learning rate of AdamW."""
     fidelity_min: Share = 0.999
@@ -122,8 +122,8 @@ class LearnSettings(Section):
     probe_share: Gain = 0.08
     """Share of its own questions that an agent on probation gets."""
     explore_max: Gain = 0.1
-    """Share of requests that may be answered by somebody else than the best, however one explores. A probe comes at
-    the earliest after ``1 / explore_max`` questions without one."""
+    """Share of requests that may be answered by somebody else than the best, however one explores. Between two
+    probes of an agent there are at least ``1 / explore_max`` of its questions."""
     hazard_max: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     """Highest probability of a probe in one request, so that both choices keep one (off-policy evaluation)."""
     context_alpha: Gain = 0.02
