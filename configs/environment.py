@@ -14,6 +14,7 @@ from pathlib import Path
 
 from configs.errors import ConfigError, Problem
 from configs.files import read_text
+from configs.history import HISTORY_KEY
 from configs.layers import Layer, Values, layer_from, nearest
 from configs.redact import HIDDEN, is_utf8
 from configs.schema import NESTING, PREFIX, annotation_at, bare, is_text, keys_at, variable, variables
@@ -25,6 +26,7 @@ CONFIG = f"{PREFIX}CONFIG"
 OTHER_VARIABLES = {
     CONFIG: "path of the YAML file, as `--config`",
     HOME: "another name for `SWITCHGEAR_DATA_DIR`",
+    HISTORY_KEY: "master key of the history's texts, base64 of 32 bytes; without it the data folder has one",
     f"{PREFIX}EVAL_DATA": "folder of the evaluation sets for `switchgear eval`",
 }
 """Variables with our prefix that are not settings."""

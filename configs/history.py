@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveFloat, PositiveInt, SecretStr
+from pydantic import PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from configs.section import Section
+from configs.section import Section, at_most
+
+HISTORY_KEY = "SWITCHGEAR_HISTORY_KEY"
+"""Variable with the master key of history; without it the data folder has one."""
 
 
 class HistorySettings(Section):
@@ -26,6 +29,26 @@ class HistorySettings(Section):
     """Rows that wait to be written; beyond it new ones are dropped and counted."""
     stop_s: PositiveFloat = 5.0
     """How long a clean stop waits for the rows that are left."""
+    batch_rows: PositiveInt = 500
+    """Rows of one transaction at most."""
+    batch_s: PositiveFloat = 0.05
+    """How long a transaction waits for more rows; so much is lost when the process is killed."""
+    timeout_s: PositiveFloat = 5.0
+    """How long a connection, a lock of the database or a statement is waited for."""
+    retry_s: PositiveFloat = 0.1
+    """First wait while the database is gone; it doubles up to ``retry_s_max``."""
+    retry_s_max: PositiveFloat = 5.0
+    sweep_s: PositiveFloat = 3_600.0
+    """How often old rows are looked for."""
+    sweep_rows: PositiveInt = 1_000
+    """Old rows that one transaction deletes."""
+    page_rows: PositiveInt = 500
+    """Rows that a reader fetches at a time, so that it never holds a writer up for long."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> HistorySettings:
+        at_most(self, "retry_s", "retry_s_max")
+        return self
 
 
 class DataSettings(Section):

@@ -5,6 +5,7 @@
     SwitchgearError                    configs.errors: code, message, hint
     ├── ConfigError                    configs.errors: the operator must act
     ├── InvalidInput                   the caller must change the request
+    │   ├── HandlerElsewhere           …a name: an agent whose Python handler runs on another replica
     │   ├── UnknownName                …a name: agent, model, profile; carries the nearest known one
     │   └── TrainingRefused            rows, folder or extra of `switchgear train`; its code says which
     ├── NotBuilt                       the parameter is real, this release refuses it by name
@@ -22,6 +23,7 @@
     ├── CallFailed, AgentNotUsable     agents.errors
     ├── ModelFileError                 the encoder's model or tokenizer is missing or not the file it should be
     ├── ArtifactRefused                a trained router that is damaged, foreign or made for another encoder
+    ├── HistoryRefused                 the history database, its key or its policy does not allow what was asked
     ├── EmbeddingInvalid               the encoder gave NaN, zeros or a wrong shape (fault 45)
     └── BenchFailed                    what was to be measured did not happen
 """
@@ -70,6 +72,19 @@ class TrainingRefused(InvalidInput):
     """Nothing can be trained from this, or written there. ``code`` says what it is about."""
 
     code = "train_refused"
+
+
+class HandlerElsewhere(InvalidInput):
+    """An agent asked for by name is a Python handler of another replica, which this process cannot run."""
+
+    code = "handler_elsewhere"
+
+    def __init__(self, name: str, replica: str) -> None:
+        self.replica = replica
+        super().__init__(
+            f"agent {name!r} is a Python handler of replica {replica}, and handlers stay in their process",
+            hint="ask that replica, or register the handler in this process too",
+        )
 
 
 class NotBuilt(SwitchgearError):
@@ -229,6 +244,12 @@ class ArtifactRefused(SwitchgearError):
     """A trained router that may not be used; the one before it stays. ``code`` says what is wrong."""
 
     code = "artifact_refused"
+
+
+class HistoryRefused(SwitchgearError):
+    """History cannot be used for this. ``code`` says why: ``history_newer``, ``history_key``, ``history_content``."""
+
+    code = "history_refused"
 
 
 class EmbeddingInvalid(SwitchgearError):

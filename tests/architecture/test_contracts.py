@@ -24,6 +24,9 @@ DECIDING = {
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),
     *("engine.strategies.merge", "engine.gateway.admit"),
     *("engine.ticket", "engine.queue.contract", "engine.queue.stored"),
+    *("engine.history.contract", "engine.history.labelled", "engine.history.record"),
+    *("engine.routing.balance", "engine.routing.facts", "engine.routing.limits"),
+    *("engine.routing.models", "engine.routing.ordering"),
     *("configs.instances", "configs.ratelimit_headers"),
     *("configs.foreign", "configs.http_failure", "configs.retry_after", "memory.translate", "mcp_tools.translate"),
 }

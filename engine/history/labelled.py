@@ -1,0 +1,59 @@
+"""Rows as training needs them: the question, who answered it, and whether that went well (route.train)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from configs.history import HistorySettings
+from engine.errors import HistoryRefused
+from engine.history.contract import ALL_ROWS, History, HistoryQuery, HistoryRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """One question that an agent was given."""
+
+    text: str
+    agent: str
+    ok: bool
+    """Whether that agent answered it; ``False``: it failed, and perhaps another one answered."""
+    at_s: float
+    propensity: float
+
+
+def labelled(history: History, settings: HistorySettings, query: HistoryQuery = ALL_ROWS) -> Iterator[Labelled]:
+    """Questions with their agents, by rising time; answers out of the cache teach nothing new and are left out.
+
+    Raises ``HistoryRefused`` (history_content) when no text is kept: at once under ``content: none``, at the end when
+    there were rows but none with a text. And what ``History.rows`` raises.
+    """
+    if settings.content == "none":
+        raise _refusal("history keeps no texts (history.content is none)")
+    return _read(history, query)
+
+
+def _read(history: History, query: HistoryQuery) -> Iterator[Labelled]:
+    seen = given = 0
+    for row in history.rows(query):
+        if not row.agent or row.source == "exact_cache":
+            continue
+        seen += 1
+        if (text := row.question) is not None:
+            given += 1
+            yield _label(row, text)
+    if seen and not given:
+        raise _refusal(f"none of {seen} rows of history has a text that can be read")
+
+
+def _label(row: HistoryRow, text: str) -> Labelled:
+    ok = row.ok and row.answered_by == row.agent
+    return Labelled(text=text, agent=row.agent, ok=ok, at_s=row.at_s, propensity=row.propensity)
+
+
+def _refusal(reason: str) -> HistoryRefused:
+    return HistoryRefused(
+        reason,
+        hint="training needs texts: set history.content to encrypted, or give a file of rows",
+        code="history_content",
+    )

@@ -1,0 +1,79 @@
+"""From a finished request to its row, and how much of it may be kept (obs.privacy). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from engine.contract import Finished
+from engine.history.contract import OK, HistoryRow, Verdict, tenant_of, user_of
+from engine.types import PERSONAL, Attempt, Decision
+
+Content = Literal["none", "encrypted", "plain"]
+_DECISION = TypeAdapter(Decision)
+_ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
+
+
+def row_of(
+    finished: Finished, *, row_id: str, now_s: float, fingerprint: str = "", embedding: bytes | None = None
+) -> HistoryRow:
+    """The row of one request. ``row_id`` is unique, ``now_s`` Unix time, ``embedding`` float16 bytes."""
+    request, decision, answer = finished.request, finished.decision, finished.answer
+    spent = [attempt for attempt in finished.attempts if attempt.called]
+    plain = HistoryRow(
+        id=row_id,
+        request_id=request.id,
+        at_s=now_s,
+        tenant=tenant_of(request.principal.tenant_id),
+        user=user_of(request.principal.tenant_id, request.principal.user_id),
+        outcome=finished.error if answer is None else OK,
+        answered_by="" if answer is None else answer.agent,
+        source=None if answer is None else answer.source,
+        data_class=request.data_class,
+        cache=_verdict(finished),
+        fingerprint=fingerprint,
+        model="" if answer is None or answer.model is None else answer.model,
+        latency_ms=finished.latency_ms,
+        cost_micros=sum(attempt.cost.micros for attempt in spent),
+        input_tokens=sum(attempt.usage.input_tokens for attempt in spent),
+        output_tokens=sum(attempt.usage.output_tokens for attempt in spent),
+        degraded=() if answer is None else answer.degraded,
+        attempts=_ATTEMPTS.dump_json(finished.attempts).decode(),
+        embedding=embedding,
+        prompt=request.messages,
+        answer=None if answer is None else answer.text,
+    )
+    return plain if decision is None else _with(plain, decision)
+
+
+def kept(row: HistoryRow, content: Content) -> HistoryRow:
+    """The row as the policy allows it: texts go under ``none`` and for personal and health data."""
+    if content == "none" or row.data_class in PERSONAL:
+        return replace(row, prompt=None, answer=None)
+    return row
+
+
+def _with(row: HistoryRow, decision: Decision) -> HistoryRow:
+    chosen = next((c for c in decision.candidates if c.agent == decision.agent), None)
+    return replace(
+        row,
+        agent=decision.agent,
+        strategy=decision.strategy,
+        wanted=decision.wanted,
+        complexity=decision.complexity,
+        confidence=decision.confidence,
+        propensity=0.0 if chosen is None else chosen.propensity,
+        explored=decision.explored,
+        out_of_scope=decision.out_of_scope,
+        head=decision.head,
+        arm=decision.arm,
+        decision=_DECISION.dump_json(decision).decode(),
+    )
+
+
+def _verdict(finished: Finished) -> Verdict:
+    if finished.answer is not None and finished.answer.source == "exact_cache":
+        return "hit"
+    return "miss" if finished.request.cache == "default" else "off"
