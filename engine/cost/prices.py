@@ -107,6 +107,12 @@ class PriceBook:
         tokens = dearest_in * bound.input_tokens + dearest_out * bound.output_tokens
         return Money.from_usd(tokens / _MILLION + rates.call)
 
+    def per_million(self, model_id: str, *, now: datetime) -> tuple[Money, Money]:
+        """The most that a million tokens of input and of output cost, in small calls: for comparing models."""
+        rates = self._rates(model_id, 0, now)
+        dearest = max(rates.input, rates.cached, rates.cache_write), max(rates.output, rates.reasoning)
+        return Money.from_usd(dearest[0]), Money.from_usd(dearest[1])
+
     def source(self, model_id: str, *, now: datetime) -> PriceSource:
         """Where the price of a model comes from; ``ceiling`` deserves a warning to the operator."""
         if model_id in self._declared:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.catalogue import AgentCapability
+from configs.kernel import Principal
 from engine.types import Averages
 
 Vectors = NDArray[np.float32]
@@ -65,3 +66,13 @@ class AgentSnapshot:
 AgentSource = Callable[[], AgentSnapshot]
 AgentHealth = Callable[[Sequence[str]], Awaitable[Mapping[str, Averages]]]
 """How agents have been doing, by name; one never used may be left out (B17)."""
+
+
+class Spending(Protocol):
+    """How much of today's budget is gone (route.adapt). The ledger knows; ``spending.NoBudget`` has none."""
+
+    async def share(self, principal: Principal) -> float:
+        """0 with nothing spent or no budget at all, 1 when everything is spent, more beyond it. Never raises: a
+        ledger that cannot be asked says 0 here and refuses where money is reserved.
+        """
+        ...

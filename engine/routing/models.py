@@ -1,0 +1,290 @@
+"""In which order the models of a role are asked for one request (route.models, route.adapt). Pure.
+
+Not the chain of agents (``chain.py``), and not whether a model is refused when its turn comes
+(``engine/resilience``). A policy only orders: what leaves the chain does so by a constraint, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from configs.kernel import Tier
+from configs.policies import BudgetRule, RolePolicy, zone_of
+from configs.ratelimit_headers import RateLimits
+from engine.routing.balance import Family, balanced, pick, room
+from engine.types import PERSONAL, Averages, Complexity, DataClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFact:
+    """What is known of one model before anybody asks. Prices in micro-dollars per million tokens, the dearest way
+    of billing them.
+    """
+
+    input_micros: int = 0
+    output_micros: int = 0
+    quality: float | None = None
+    weight: float = 1.0
+    region: str | None = None
+    local: bool = False
+    tools: bool = True
+    context_window: int | None = None
+    family: tuple[str, ...] = ()
+    """Every instance of this model, itself among them."""
+    unusable: str = ""
+    """Why it cannot be asked from here at all, as in ``OPENAI_API_KEY is not set``."""
+
+
+ModelFacts = Mapping[str, ModelFact]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """One request and its moment. Raises ``ValueError`` for a ``now`` without time zone."""
+
+    now: datetime
+    prompt_tokens: int
+    """Estimated."""
+    max_tokens: int
+    complexity: Complexity | None = None
+    tier: Tier = Tier.LOCAL
+    region: str | None = None
+    data_class: DataClass = "internal"
+    needs_tools: bool = False
+    turn: int = 0
+    """Requests of this role before this one (``round_robin``, and the probes of ``fastest``)."""
+    sample: float = 0.0
+    """Random, from [0, 1): ``weighted``, and which instance is asked."""
+    averages: Mapping[str, Averages] = field(default_factory=dict[str, Averages])
+    limits: Mapping[str, RateLimits] = field(default_factory=dict[str, RateLimits])
+    """What is left at each model, as far as its provider said."""
+    spent: float = 0.0
+    """Share of the daily budget that is spent."""
+
+    def __post_init__(self) -> None:
+        if self.now.tzinfo is None:
+            raise ValueError("now must know its time zone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """``models`` in the order they are asked; ``why``, a line per decision; ``ruled_out``, model → reason."""
+
+    models: tuple[str, ...]
+    why: tuple[str, ...] = ()
+    ruled_out: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def order_models(chain: Sequence[str], policy: RolePolicy, facts: ModelFacts, situation: Situation) -> Ordered:
+    """``chain`` with its models' instances, in the order of ``policy`` for ``situation``.
+
+    Instances stand side by side at the place of their model and share its traffic by weight, by what is left of
+    their limits and by preferred region. Rules of the budget come before those of the time, and those before the
+    policy; a model without room for this request goes behind all others. Ties keep the order of ``chain``. Empty
+    when constraints rule out everything.
+    """
+    why: list[str] = []
+    rule = _budget_rule(policy, situation)
+    allowed, out = _allowed(_families(chain, facts), facts, situation, rule)
+    why += [f"{model}: {reason}" for model, reason in out.items()]
+    full = {
+        m: lack for f in allowed for m in f.members if (lack := room(situation.limits.get(m), *_tokens(situation)))
+    }
+    rank = {m: _region_rank(facts[m].region, policy) for f in allowed for m in f.members}
+
+    sample = situation.sample
+    if policy.policy == "weighted" and allowed:
+        first, sample = pick([_weight(f, facts, full) for f in allowed], sample)
+        why.append(f"weighted: {allowed[first].name} was drawn")
+        allowed = [allowed[first], *(f for f in allowed if f is not allowed[first])]
+    shares = {m: facts[m].weight for f in allowed for m in f.members}
+    families = [balanced(f, shares, situation.limits, full, rank, sample) for f in allowed]
+    why += [f"{f.name}: {f.members[0]} of its {len(f.members)} instances" for f in families if len(f.members) > 1]
+    families = _by_policy(families, policy, facts, situation, frozenset(full), why)
+    families = _at_this_time(families, policy, situation, why)
+    if rule is not None:
+        families = _first(families, rule.models)
+        why.append(f"{situation.spent:.0%} of the daily budget is spent: {_what(rule)}")
+    flat = [m for f in families for m in f.members]
+    why += [f"{m}: behind the others, {lack}" for m, lack in full.items()]
+    models = (*(m for m in flat if m not in full), *(m for m in flat if m in full))
+    return Ordered(models=models, why=tuple(why), ruled_out=out)
+
+
+def ruled_out(fact: ModelFact, situation: Situation, *, local_only: bool = False) -> str:
+    """The constraint that forbids asking a model, or nothing. Also for models that a caller names.
+
+    A local model without a region is wherever this engine is: the data goes nowhere else by asking it.
+    """
+    if situation.data_class in PERSONAL and not fact.local:
+        return f"{situation.data_class} data stays on local models"
+    if local_only and not fact.local:
+        return "the budget leaves local models only"
+    here = fact.local and fact.region is None
+    if situation.region is not None and fact.region != situation.region and not here:
+        return f"not in region {situation.region}"
+    if situation.needs_tools and not fact.tools:
+        return "it cannot call tools"
+    return ""
+
+
+def _families(chain: Sequence[str], facts: ModelFacts) -> list[Family]:
+    families: list[Family] = []
+    placed: set[str] = set()
+    for name in chain:
+        if name not in placed:
+            members = tuple(dict.fromkeys((name, *facts[name].family)))
+            placed.update(members)
+            families.append(Family(name, members))
+    return families
+
+
+def _allowed(
+    families: list[Family], facts: ModelFacts, situation: Situation, rule: BudgetRule | None
+) -> tuple[list[Family], dict[str, str]]:
+    """Who may be asked, and why the others may not.
+
+    Estimates and missing keys yield where nobody would be left: then the provider says it better than we can.
+    """
+    local_only = rule is not None and rule.local_only
+    out: dict[str, str] = {}
+
+    def without(reason: Callable[[ModelFact], str], *, yields: bool) -> None:
+        nonlocal families
+        told = {m: why for f in families for m in f.members if (why := reason(facts[m]))}
+        if not told:
+            return
+        left = [Family(f.name, kept) for f in families if (kept := tuple(m for m in f.members if m not in told))]
+        if left or not yields:
+            families = left
+            out.update(told)
+
+    without(lambda fact: ruled_out(fact, situation, local_only=local_only), yields=False)
+    without(lambda fact: fact.unusable, yields=True)
+    without(lambda fact: _too_small(fact, situation), yields=True)
+    return families, out
+
+
+def _too_small(fact: ModelFact, situation: Situation) -> str:
+    needed = sum(_tokens(situation))
+    if fact.context_window is None or needed <= fact.context_window:
+        return ""
+    return f"its context of {fact.context_window} tokens is too small for about {needed}"
+
+
+def _tokens(situation: Situation) -> tuple[int, int]:
+    return situation.prompt_tokens, situation.max_tokens
+
+
+def _weight(family: Family, facts: ModelFacts, full: Mapping[str, str]) -> float:
+    """That of the model the chain names: a second key must not move traffic between models."""
+    return 0.0 if all(m in full for m in family.members) else facts[family.name].weight
+
+
+def _by_policy(
+    families: list[Family],
+    policy: RolePolicy,
+    facts: ModelFacts,
+    situation: Situation,
+    full: frozenset[str],
+    why: list[str],
+) -> list[Family]:
+    """The order of the policy; of several instances the one that would be asked counts."""
+    match policy.policy:
+        case "fixed" | "weighted":
+            return families
+        case "cheapest":
+            why.append(f"cheapest: for at most {sum(_tokens(situation))} tokens")
+            return sorted(families, key=lambda f: _cost(facts[f.members[0]], policy, situation))
+        case "fastest":
+            return _fastest(families, policy, situation, why)
+        case "round_robin":
+            return _in_turn(families, situation.turn, full, why)
+        case "by_region":
+            why.append(f"by_region: {', '.join(policy.regions)} first")
+            return sorted(families, key=lambda f: _region_rank(facts[f.members[0]].region, policy))
+        case "by_complexity" | "by_length" | "by_tier":
+            names, said = _table(policy, situation)
+            why.append(f"{policy.policy}: {said}" + (f", {', '.join(names)} first" if names else ", no rule"))
+            return _first(families, names)
+
+
+def _cost(fact: ModelFact, policy: RolePolicy, situation: Situation) -> tuple[bool, int]:
+    good = not policy.quality_min or (fact.quality is not None and fact.quality >= policy.quality_min)
+    dearest = fact.input_micros * situation.prompt_tokens + fact.output_micros * situation.max_tokens
+    return (False, dearest) if good else (True, 0)
+
+
+def _fastest(families: list[Family], policy: RolePolicy, situation: Situation, why: list[str]) -> list[Family]:
+    def expected_ms(family: Family) -> float:
+        """Until an answer comes, failures repeated; an unknown model first, because else it stays unknown."""
+        known = situation.averages.get(family.members[0])
+        if known is None or known.latency_ms is None:
+            return -1.0
+        return known.latency_ms / known.success if known.success > 0.0 else float("inf")
+
+    ordered = sorted(families, key=expected_ms)
+    if len(ordered) > 1 and situation.turn % policy.probe_every == policy.probe_every - 1:
+        others = [f for f in families if f is not ordered[0]]
+        probed = others[situation.turn // policy.probe_every % len(others)]
+        why.append(f"fastest: {probed.name} is asked first to measure it")
+        return [probed, *(f for f in ordered if f is not probed)]
+    if ordered:
+        ms = expected_ms(ordered[0])
+        why.append(f"fastest: {ordered[0].name}, {'not measured yet' if ms < 0 else f'{ms:.0f} ms'}")
+    return ordered
+
+
+def _in_turn(families: list[Family], turn: int, full: frozenset[str], why: list[str]) -> list[Family]:
+    free = [f for f in families if not full.issuperset(f.members)]
+    if not free:
+        return families
+    at = turn % len(free)
+    why.append(f"round_robin: it is the turn of {free[at].name}")
+    return [*free[at:], *free[:at], *(f for f in families if f not in free)]
+
+
+def _table(policy: RolePolicy, situation: Situation) -> tuple[tuple[str, ...], str]:
+    """The models that a table names for this request, and what it was asked for."""
+    if policy.policy == "by_tier":
+        return policy.tiers.get(situation.tier, ()), situation.tier.value
+    if policy.policy == "by_complexity":
+        kind = situation.complexity
+        return (() if kind is None else policy.complexities.get(kind, ())), kind or "unknown"
+    rules = (r for r in policy.lengths if r.up_to is None or situation.prompt_tokens <= r.up_to)
+    rule = next(rules, None)
+    return (() if rule is None else rule.models), f"about {situation.prompt_tokens} tokens"
+
+
+def _at_this_time(
+    families: list[Family], policy: RolePolicy, situation: Situation, why: list[str]
+) -> list[Family]:
+    for rule in policy.times:
+        there = situation.now.astimezone(zone_of(rule.zone))
+        if rule.covers(there.hour * 60 + there.minute):
+            why.append(f"{rule.start} to {rule.end} {rule.zone}: {', '.join(rule.models)} first")
+            return _first(families, rule.models)
+    return families
+
+
+def _budget_rule(policy: RolePolicy, situation: Situation) -> BudgetRule | None:
+    reached = [rule for rule in policy.budget_rules if situation.spent >= rule.from_share]
+    return reached[-1] if reached else None
+
+
+def _what(rule: BudgetRule) -> str:
+    parts = [f"{', '.join(rule.models)} first"] if rule.models else []
+    return "; ".join([*parts, "local models only"] if rule.local_only else parts)
+
+
+def _first(families: list[Family], names: Sequence[str]) -> list[Family]:
+    """``names`` in their order, then the others as they were."""
+    named = [f for name in names for f in families if name in f.members or name == f.name]
+    named = list(dict.fromkeys(named))
+    return [*named, *(f for f in families if f not in named)]
+
+
+def _region_rank(region: str | None, policy: RolePolicy) -> int:
+    return policy.regions.index(region) if region in policy.regions else len(policy.regions)
