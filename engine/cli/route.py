@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +11,16 @@ from engine.cli import options
 from engine.cli.console import out, print_json, progress
 from engine.cli.loop import run
 
+if TYPE_CHECKING:
+    from configs.settings import Settings
+
 
 def route(
     question: Annotated[str, typer.Argument(help="What would be asked.")],
+    artifact: Annotated[
+        Path | None,
+        typer.Option("--artifact", help="Folder of a trained router to use.", show_default=False),
+    ] = None,
     profile: options.Profile = None,
     config: options.ConfigFile = None,
     as_json: options.Json = False,
@@ -20,14 +28,17 @@ def route(
 ) -> None:
     """Show who would answer a question, with every factor of the ranking."""
     _ = debug
-    run(_route(question, profile, config, as_json))
+    from configs.load import load_settings  # noqa: PLC0415 - keeps --help light
+
+    override = None if artifact is None else {"routing": {"artifact": artifact, "trained": True}}
+    run(_route(question, load_settings(profile, config, overrides=override), as_json))
 
 
-async def _route(question: str, profile: str | None, config: options.ConfigFile, as_json: bool) -> None:
+async def _route(question: str, settings: Settings, as_json: bool) -> None:
     from engine.app import Engine  # noqa: PLC0415 - keeps --help light
     from engine.cli.render import decision_json, decision_view  # noqa: PLC0415 - same
 
-    async with Engine.open(profile, config_file=config) as engine:
+    async with Engine.open(settings=settings) as engine:
         with progress() as bar:
             bar.add_task("loading the router", total=None)
             decision = await engine.route(question)

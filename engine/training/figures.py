@@ -13,8 +13,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-OUT_OF_SCOPE: Final = "oos"
-"""The label of rows that belong to none of the others, and the answer «none of these»."""
 BINS: Final = 15
 CURVE_POINTS: Final = 60
 EXAMPLES_MAX: Final = 3
@@ -35,6 +33,8 @@ class Judged:
     scope: Floats
     """Shape (rows,); below ``reject_below`` the answer is «none of these»."""
     reject_below: float
+    out_of_scope: str
+    """The label of rows that belong to none of the others, and the answer «none of these»."""
 
     @property
     def best(self) -> list[str]:
@@ -44,7 +44,8 @@ class Judged:
     @property
     def answers(self) -> list[str]:
         """What a user would get for each row."""
-        return [OUT_OF_SCOPE if s < self.reject_below else b for s, b in zip(self.scope, self.best, strict=True)]
+        none = self.out_of_scope
+        return [none if s < self.reject_below else b for s, b in zip(self.scope, self.best, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +114,10 @@ def evaluate(judged: Judged) -> Evaluation:
     ``macro_f1`` is over the labels that occur; ``oos_f1`` is there when out-of-scope rows are; ``ece`` is the
     expected calibration error of the most probable label over in-scope rows, 15 bins (Guo et al. 2017).
     """
-    answers = judged.answers
-    names = tuple(sorted({*judged.wanted, *answers} - {OUT_OF_SCOPE}))
-    if OUT_OF_SCOPE in {*judged.wanted, *answers}:
-        names += (OUT_OF_SCOPE,)
+    answers, none = judged.answers, judged.out_of_scope
+    names = tuple(sorted({*judged.wanted, *answers} - {none}))
+    if none in {*judged.wanted, *answers}:
+        names += (none,)
     matrix = _matrix(judged.wanted, answers, names)
     table = _table(matrix, names)
     bins, ece = _reliability(judged)
@@ -126,10 +127,10 @@ def evaluate(judged: Judged) -> Evaluation:
         "macro_f1": float(np.mean([line.f1 for line in table if line.rows])),
         "ece": ece,
     }
-    inside = [w == a for w, a in zip(judged.wanted, answers, strict=True) if w != OUT_OF_SCOPE]
+    inside = [w == a for w, a in zip(judged.wanted, answers, strict=True) if w != none]
     if inside and len(inside) < len(answers):
         metrics["in_scope_accuracy"] = sum(inside) / len(inside)
-        metrics["oos_f1"] = next(line.f1 for line in table if line.label == OUT_OF_SCOPE)
+        metrics["oos_f1"] = next(line.f1 for line in table if line.label == none)
     return Evaluation(
         metrics=metrics,
         labels=table,
@@ -169,7 +170,7 @@ def _table(matrix: NDArray[np.int64], names: Sequence[str]) -> tuple[LabelFigure
 def _inside(judged: Judged) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which rows are in scope, and of which the most probable label is right."""
     wanted = np.array(judged.wanted)
-    return wanted != OUT_OF_SCOPE, wanted == np.array(judged.best)
+    return wanted != judged.out_of_scope, wanted == np.array(judged.best)
 
 
 def _reliability(judged: Judged) -> tuple[tuple[Bin, ...], float]:

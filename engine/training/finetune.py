@@ -25,7 +25,6 @@ from configs.settings import EncoderSettings
 from engine.errors import TrainingRefused
 from engine.routing.contract import Vectors
 from engine.routing.encoder import read_model, start_encoder
-from engine.training.figures import OUT_OF_SCOPE
 from engine.training.weights import Weights, read_weights, write_weights
 
 TEMPERATURE: Final = 0.07
@@ -83,7 +82,7 @@ def finetune(
     torch = import_module("torch")
     torch.manual_seed(seed)
     model = _sentence_model(before, encoder)
-    inside = [i for i, label in enumerate(labels) if label != OUT_OF_SCOPE]
+    inside = [i for i, label in enumerate(labels) if label != settings.out_of_scope]
     batches = _batches([labels[i] for i in inside], settings, seed)
     losses = _train(model, [texts[i] for i in inside], [labels[i] for i in inside], batches, settings, on_step)
     after = {

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.routing.artifact import Card
-from engine.training.figures import OUT_OF_SCOPE, CurvePoint, Evaluation
+from engine.training.figures import CurvePoint, Evaluation
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 MATRIX_MAX: Final = 28
@@ -76,7 +76,6 @@ def _render(
         evaluation=evaluation,
         notes=notes,
         figures=LABELS_OF_FIGURES,
-        oos=OUT_OF_SCOPE,
         **drawings,
     )
 

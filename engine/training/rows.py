@@ -80,8 +80,11 @@ def gather(source: RowSource, settings: TrainSettings, seed: int, on_rows: OnRow
     kept = index.kept()
     used = _sample(kept.positions, index.ids, settings.rows_max, seed)
     texts, labels, digest = _pick(source, used, index)
-    if len(set(labels)) < 2:
-        only = f"only the label {labels[0]!r}" if labels else "no text on whose label its rows agree"
+    inside = sorted(set(labels) - {settings.out_of_scope})
+    if len(inside) < 2:
+        only = (
+            f"only the label {inside[0]!r}" if inside else "no label but out-of-scope, or no text with one label"
+        )
         raise TrainingRefused(
             f"{source.name} has {only}",
             hint="there is nothing to tell apart: give examples of at least two labels",

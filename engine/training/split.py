@@ -25,10 +25,10 @@ class Split:
     test: Indices
 
 
-def split_rows(labels: Sequence[str], settings: TrainSettings, seed: int) -> Split:
+def split_rows(labels: Sequence[str], settings: TrainSettings, seed: int, *, calibration: bool) -> Split:
     """The same share of every label in each part, as far as its rows go round.
 
-    A label with fewer than ``SPLIT_MIN`` rows is only trained on.
+    A label with fewer than ``SPLIT_MIN`` rows is only trained on. Without ``calibration`` that part is empty.
     """
     rng = np.random.default_rng(seed)
     column = np.array(labels)
@@ -36,11 +36,11 @@ def split_rows(labels: Sequence[str], settings: TrainSettings, seed: int) -> Spl
     for label in sorted(set(labels)):
         rows = rng.permutation(np.flatnonzero(column == label))
         test, rest = _taken(rows, settings.test_share)
-        calibration, train = _taken(rest, settings.calibration_share)
-        for part, found in zip(parts, (train, calibration, test), strict=True):
+        aside, train = _taken(rest, settings.calibration_share if calibration else 0.0)
+        for part, found in zip(parts, (train, aside, test), strict=True):
             part.append(found)
-    train, calibration, test = (np.sort(np.concatenate(part)) for part in parts)
-    return Split(train=train, calibration=calibration, test=test)
+    train, aside, test = (np.sort(np.concatenate(part)) for part in parts)
+    return Split(train=train, calibration=aside, test=test)
 
 
 def _taken(rows: Indices, share: float) -> tuple[Indices, Indices]:

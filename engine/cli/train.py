@@ -1,0 +1,139 @@
+"""``switchgear train``: a router fitted to labelled texts, as an artifact that is used by naming it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.progress import Progress
+from rich.table import Table
+
+from engine.cli import options
+from engine.cli.console import markup, out, print_json, progress
+
+if TYPE_CHECKING:
+    from configs.settings import Settings
+    from engine.training.job import Trained
+    from engine.training.source import Columns, RowSource
+
+app = typer.Typer(name="train", no_args_is_help=True, help="Fit a router to labelled texts of your own.")
+
+
+@app.callback()
+def _train() -> None:
+    """Keeps `router` a word of its own while it is the only thing that can be trained."""
+
+
+@app.command("router")
+def router(
+    data: Annotated[
+        Path | None, typer.Argument(help="CSV or JSONL with a text and a label in each row.", show_default=False)
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the artifact.", show_default="artifacts/router")
+    ] = None,
+    text: Annotated[str, typer.Option("--text", help="Column of the texts.")] = "text",
+    label: Annotated[
+        str | None, typer.Option("--label", help="Column of the labels.", show_default="label, agent or intent")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of everything random.", show_default=False)
+    ] = None,
+    finetune: Annotated[bool, typer.Option("--finetune", help="Fine-tune the encoder (extra `train`).")] = False,
+    history: Annotated[bool, typer.Option("--from-history", help="Train on what was answered.")] = False,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Licence of the rows, for the card.", show_default=False)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse labels that are no registered agent.")] = False,
+    profile: options.Profile = None,
+    config: options.ConfigFile = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Read, split, fit, calibrate, evaluate, write: the artifact, its card and a report."""
+    _ = debug
+    from datetime import UTC, datetime  # noqa: PLC0415 - keeps --help light
+
+    from configs.load import load_settings  # noqa: PLC0415 - same
+    from engine.training.job import Job, default_out, train_router  # noqa: PLC0415 - same
+    from engine.training.source import Columns  # noqa: PLC0415 - same
+
+    settings = load_settings(profile, config)
+    job = Job(
+        source=_source(data, history, Columns(text=text, label=label), settings),
+        out=default_out(settings) if to is None else to,
+        seed=settings.train.seed if seed is None else seed,
+        finetune=finetune,
+        strict=strict,
+        licence=licence,
+    )
+    with progress() as bar:
+        steps = _Steps(bar)
+        trained = train_router(job, settings, steps.show, datetime.now(UTC))
+    if as_json:
+        print_json(
+            {"path": str(trained.path), "notes": list(trained.notes), "card": trained.card.model_dump(mode="json")}
+        )
+    else:
+        out().print(_view(trained, steps.rate))
+
+
+def _source(data: Path | None, history: bool, columns: Columns, settings: Settings) -> RowSource:
+    from engine.errors import InvalidInput  # noqa: PLC0415 - keeps --help light
+    from engine.training.source import FileRows, NoHistory  # noqa: PLC0415 - same
+
+    if history == (data is not None):
+        raise InvalidInput(
+            "nothing to train on" if data is None else "either a file or --from-history",
+            hint="switchgear train router DATA, or switchgear train router --from-history",
+            code="train_source",
+        )
+    if data is None:
+        return NoHistory("this engine keeps no labelled requests")
+    return FileRows(data, columns, settings.train)
+
+
+class _Steps:
+    """One bar for all steps, and how fast the encoder was."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("training", total=None)
+        self._step = ""
+        self._began = 0.0
+        self.rate = 0.0
+        """Rows per second of the encoder."""
+
+    def show(self, step: str, done: int, total: int | None) -> None:
+        """See ``engine.training.job.OnStep``."""
+        if step != self._step:
+            self._step, self._began = step, time.monotonic()
+            self._bar.reset(self._task)
+        speed = done / max(time.monotonic() - self._began, 1e-9)
+        said = f"{step}: {done:,}" if done and total is None else step
+        if step == "encoding" and done:
+            self.rate = speed
+            said = f"{step} · {speed:,.0f} rows/s"
+        self._bar.update(self._task, description=said, completed=done, total=total)
+
+
+def _view(trained: Trained, rate: float) -> RenderableType:
+    card = trained.card
+    title = f"router {card.version} · {len(card.labels)} labels · {card.rows['used']:,} rows at {rate:,.0f} rows/s"
+    table = Table(title=markup(title), title_justify="left", box=None, header_style="dim", pad_edge=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in card.metrics.items():
+        table.add_row(name, f"{value:,.0f}" if name == "rows" else f"{value:.4f}")
+    notes = [f"[dim]·[/] {markup(note)}" for note in trained.notes]
+    where = markup(str(trained.path))
+    return Group(
+        table,
+        *notes,
+        f"written to [cyan]{where}[/]: [cyan]report.html[/] shows the figures, [cyan]MODEL_CARD.md[/] the limits",
+        f'try it: [bold]switchgear route --artifact {where} "…"[/]',
+        f"use it: [bold]routing: {{artifact: {where}}}[/] in switchgear.yaml",
+    )

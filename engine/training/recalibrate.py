@@ -1,0 +1,48 @@
+"""How sure a head may be, chosen again on rows that neither it nor its encoder has seen (``--finetune``).
+
+A fine-tuned encoder puts the rows it learned from where they belong, so a head that is checked on those by
+cross-validation believes itself too much. Not the first calibration, which is part of ``fit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from configs.routing import TrainSettings
+from engine.routing.contract import Vectors
+from engine.routing.head import Head
+from engine.training.calibrate import fit_blend
+from engine.training.reject import Doubts, fit_rejection
+
+ROWS_MIN: Final = 10
+"""Fewer rows say nothing about confidence."""
+
+
+def recalibrated(
+    head: Head, vectors: Vectors, texts: Sequence[str], labels: Sequence[str], settings: TrainSettings
+) -> Head:
+    """``head`` with blend, and where out-of-scope rows are among these, rejection, fitted to them."""
+    signals = head.signals(vectors, texts)
+    place = {label: i for i, label in enumerate(head.labels)}
+    wanted = np.array([place.get(label, -1) for label in labels], dtype=np.int64)
+    inside = wanted >= 0
+    if inside.sum() < ROWS_MIN:
+        return head
+    sharpness = head.weights.blend[2]
+    linear, votes, _ = fit_blend(signals.linear[inside], [signals.votes[inside]], wanted[inside])
+    weights = replace(head.weights, blend=np.array([linear, votes, sharpness]))
+    if (~inside).sum() >= ROWS_MIN:
+        best = (linear * signals.linear + votes * signals.votes).argmax(axis=1)
+        doubts = Doubts(signals=signals.scope, inside=inside, right=best == wanted)
+        found = fit_rejection(doubts, settings.out_of_scope_share)
+        weights = replace(
+            weights,
+            scope=np.stack([found.mean, found.spread, found.weight]),
+            scope_bias=np.array(found.bias),
+            reject_below=np.array(found.reject_below),
+        )
+    return Head(head.labels, weights)
