@@ -61,13 +61,34 @@ class RoutingSettings(Section):
     """``False``: route by the agents' texts alone, whatever artifact there is."""
 
 
-class StrategySettings(Section):
-    """When several agents are asked, and when an answer is refined (route.strategy)."""
+class LevelShares(Section):
+    """A share for each kind of work."""
 
-    parallel_below: Share = 0.5
-    """A choice less sure than this is one for several agents at once."""
-    cascade_at: Literal["medium", "complex", "never"] = "complex"
-    """Work of this complexity or more is refined in steps."""
+    simple: Share
+    medium: Share
+    complex: Share
+
+
+class StrategySettings(Section):
+    """When several agents are asked, and when an answer is refined: by what is gained and paid (route.strategy).
+
+    The shares are assumptions until your own history says better; docs/strategies.md shows what follows from them.
+    """
+
+    answer_worth: PositiveFloat = 25.0
+    """What a good answer is worth, in multiples of what one answer costs. At 1 one agent always answers alone."""
+    good: LevelShares = LevelShares(simple=0.95, medium=0.85, complex=0.6)
+    """How often one answer of the right agent is good."""
+    refined: LevelShares = LevelShares(simple=0.95, medium=0.9, complex=0.8)
+    """The same after draft, refinement and polish."""
+    misrouted: Share = 0.3
+    """How often an answer of another agent is good."""
+    judged: Share = 0.9
+    """How often the best of several answers is recognised."""
+    parallel_cost: PositiveFloat = 3.0
+    """Of three agents at once, in answers."""
+    cascade_cost: PositiveFloat = 3.0
+    """Of three steps, in answers."""
 
 
 class TrainSettings(Section):
@@ -83,7 +104,29 @@ class TrainSettings(Section):
     test_share: Share = 0.2
     """Part of every label's rows that only the figures are made from."""
     calibration_share: Share = 0.2
-    """Part of the rest that confidence and threshold are chosen on."""
+    """With ``--finetune``: part of the rest that the encoder does not see, to choose confidence and threshold on.
+    Without it cross-validation does that."""
+    out_of_scope: str = "oos"
+    """Label of rows that belong to none of the others: the head learns to turn their like away."""
+    out_of_scope_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.18
+    """Expected share of texts that are for none of the labels, as in CLINC150: the threshold is chosen for it."""
+    words: Annotated[int, Field(ge=0, le=1_048_576)] = 4_096
+    """Places of the table of words beside the vector; 0 looks at vectors alone."""
+    vector_scale: PositiveFloat = 5.0
+    word_scale: PositiveFloat = 2.5
+    """How far vector and words may pull before the penalty holds them."""
+    penalty: PositiveFloat = 1e-4
+    iterations: PositiveInt = 60
+    """Steps of L-BFGS at most; more of them fit the rows better and new texts no better."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    folds_large: Annotated[int, Field(ge=2)] = 3
+    """Parts of the rows that are judged in turn by a head fitted on the others: blend, confidence and threshold
+    come from these. ``folds_large`` from ``large_rows`` rows."""
+    large_rows: PositiveInt = 5_000
+    examples_max: PositiveInt = 10_000
+    """Rows kept for the vote of the nearest, spread over the labels; 384 bytes each."""
+    sharpness: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (10.0, 20.0, 40.0)
+    """How much a nearer example outvotes a farther one; the best of these is taken."""
     complexity_vector_penalty: PositiveFloat = 0.75
     """Complexity head: how much the weights of a question's vector are kept small."""
     complexity_traits_penalty: PositiveFloat = 0.5
@@ -109,16 +152,20 @@ class LearnSettings(Section):
     """How agents are tried that have done badly or are new. ``ema``: probes only."""
     prior: Share = 1.0
     """Success of whoever nobody has asked yet; what is known of an agent that nobody asks drifts back to it."""
-    half_life_s: PositiveFloat = 600.0
+    half_life_s: PositiveFloat = 1_800.0
     """After so long without a question, half of the way back to ``prior``."""
     alpha: Gain = 0.1
     """How far one outcome moves an average."""
     probe_alpha: Gain = 0.3
     """The same for an agent on probation, whose outcomes are few."""
-    probation_below: Share = 0.6
-    """An agent whose success falls below it is on probation: asked by probes only, while somebody else can be."""
-    probation_until: Share = 0.8
-    """Success with which probation ends; far above ``probation_below``, so that luck does not end it."""
+    sound: Gain = 0.9
+    """Success of an agent that does well, and"""
+    failing: Gain = 0.5
+    """of one that does not. Which of them an agent is, is told by the likelihood ratio of its latest outcomes."""
+    probation_odds: Annotated[float, Field(gt=1.0)] = 3_000.0
+    """From these odds of failing on an agent is on probation: asked by probes only, while somebody else can be."""
+    release_odds: Annotated[float, Field(gt=1.0)] = 10.0
+    """Probes that change the odds by this factor end probation."""
     probe_share: Gain = 0.08
     """Share of its own questions that an agent on probation gets."""
     explore_max: Gain = 0.1
@@ -145,7 +192,9 @@ class LearnSettings(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> LearnSettings:
-        at_most(self, "probation_below", "probation_until")
+        if not self.failing < self.sound < 1.0:
+            raise ValueError(f"failing ({self.failing}) must be below sound ({self.sound}), and that below 1")
+        at_most(self, "release_odds", "probation_odds")
         at_most(self, "probe_share", "explore_max")
         return self
 

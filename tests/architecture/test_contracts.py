@@ -26,6 +26,7 @@ DECIDING = {
     *("engine.ticket", "engine.queue.contract", "engine.queue.stored"),
     *("engine.history.contract", "engine.history.labelled", "engine.history.record"),
     *("engine.routing.balance", "engine.routing.facts", "engine.routing.limits"),
+    *("engine.routing.features", "engine.routing.head"),
     *("engine.routing.models", "engine.routing.ordering"),
     *("configs.instances", "configs.ratelimit_headers"),
     *("configs.foreign", "configs.http_failure", "configs.retry_after", "memory.translate", "mcp_tools.translate"),
