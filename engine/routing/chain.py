@@ -1,7 +1,7 @@
 """The fallback chain of one request: which agent through which model, then who else (run.single, F1, F2). Pure.
 
 Not who is chosen (``engine/routing/decide.py``) and not whether a leg is refused when its turn comes
-(``engine/resilience``): the order is fixed by configuration alone.
+(``engine/resilience``). In which order the models of a role stand is ``engine/routing/models.py``'s decision.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ def build_chain(
     last_resort: str | None = None,
 ) -> tuple[Leg, ...]:
     """Legs in the order they are tried: finite, and no model twice (F1).
+
+    ``agents`` are those that may answer, the chosen ``agent`` among them; ``roles`` the models of each role that may
+    be asked, in their order for this request.
 
     First the models of ``agent``'s role, or ``models`` when the caller named some; then, for each fallback agent
     that is registered, the models that are not in the chain yet. An agent with its own handler is one leg without

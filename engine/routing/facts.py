@@ -8,6 +8,7 @@ from configs.catalogue import ModelSettings
 from configs.instances import families
 from configs.kernel import Message, Money
 from configs.settings import Settings
+from engine.routing.constraints import model_facts as of_model
 from engine.routing.models import ModelFact
 
 PricesOf = Callable[[str], tuple[Money, Money]]
@@ -16,7 +17,7 @@ WindowOf = Callable[[str], int | None]
 """Model id → tokens that it can hold, ``None`` when nobody said."""
 
 
-def model_facts(
+def facts_for_ordering(
     settings: Settings, prices_of: PricesOf, window_of: WindowOf, unusable: Mapping[str, str]
 ) -> dict[str, ModelFact]:
     """Every configured model. An instance has the quality and the context of its model where it says nothing.
@@ -32,14 +33,11 @@ def model_facts(
         given, output = prices_of(model_id)
         window = window_of(model_id)
         return ModelFact(
+            can=of_model(model, provider, window_of(root) if window is None else window),
             input_micros=given.micros,
             output_micros=output.micros,
             quality=settings.models[root].quality if model.quality is None else model.quality,
             weight=model.weight,
-            region=provider.region,
-            local=provider.local or provider.embedded,
-            tools=model.tools,
-            context_window=window_of(root) if window is None else window,
             family=known[model_id],
             unusable=unusable.get(model_id, ""),
         )

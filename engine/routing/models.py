@@ -6,15 +6,15 @@ Not the chain of agents (``chain.py``), and not whether a model is refused when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from configs.kernel import Tier
 from configs.policies import BudgetRule, RolePolicy, zone_of
 from configs.ratelimit_headers import RateLimits
 from engine.routing.balance import Family, balanced, pick, room
-from engine.types import PERSONAL, Averages, Complexity, DataClass
+from engine.routing.constraints import Constraints, ModelFacts, unfit
+from engine.types import Averages, Complexity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,21 +23,19 @@ class ModelFact:
     of billing them.
     """
 
+    can: ModelFacts
+    """What it can be used for at all."""
     input_micros: int = 0
     output_micros: int = 0
     quality: float | None = None
     weight: float = 1.0
-    region: str | None = None
-    local: bool = False
-    tools: bool = True
-    context_window: int | None = None
     family: tuple[str, ...] = ()
     """Every instance of this model, itself among them."""
     unusable: str = ""
     """Why it cannot be asked from here at all, as in ``OPENAI_API_KEY is not set``."""
 
 
-ModelFacts = Mapping[str, ModelFact]
+Facts = Mapping[str, ModelFact]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +43,11 @@ class Situation:
     """One request and its moment. Raises ``ValueError`` for a ``now`` without time zone."""
 
     now: datetime
+    constraints: Constraints
     prompt_tokens: int
     """Estimated."""
     max_tokens: int
     complexity: Complexity | None = None
-    tier: Tier = Tier.LOCAL
-    region: str | None = None
-    data_class: DataClass = "internal"
     needs_tools: bool = False
     turn: int = 0
     """Requests of this role before this one (``round_robin``, and the probes of ``fastest``)."""
@@ -77,7 +73,7 @@ class Ordered:
     ruled_out: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def order_models(chain: Sequence[str], policy: RolePolicy, facts: ModelFacts, situation: Situation) -> Ordered:
+def order_models(chain: Sequence[str], policy: RolePolicy, facts: Facts, situation: Situation) -> Ordered:
     """``chain`` with its models' instances, in the order of ``policy`` for ``situation``.
 
     Instances stand side by side at the place of their model and share its traffic by weight, by what is left of
@@ -92,7 +88,7 @@ def order_models(chain: Sequence[str], policy: RolePolicy, facts: ModelFacts, si
     full = {
         m: lack for f in allowed for m in f.members if (lack := room(situation.limits.get(m), *_tokens(situation)))
     }
-    rank = {m: _region_rank(facts[m].region, policy) for f in allowed for m in f.members}
+    rank = {m: _region_rank(facts[m], policy) for f in allowed for m in f.members}
 
     sample = situation.sample
     if policy.policy == "weighted" and allowed:
@@ -113,24 +109,7 @@ def order_models(chain: Sequence[str], policy: RolePolicy, facts: ModelFacts, si
     return Ordered(models=models, why=tuple(why), ruled_out=out)
 
 
-def ruled_out(fact: ModelFact, situation: Situation, *, local_only: bool = False) -> str:
-    """The constraint that forbids asking a model, or nothing. Also for models that a caller names.
-
-    A local model without a region is wherever this engine is: the data goes nowhere else by asking it.
-    """
-    if situation.data_class in PERSONAL and not fact.local:
-        return f"{situation.data_class} data stays on local models"
-    if local_only and not fact.local:
-        return "the budget leaves local models only"
-    here = fact.local and fact.region is None
-    if situation.region is not None and fact.region != situation.region and not here:
-        return f"not in region {situation.region}"
-    if situation.needs_tools and not fact.tools:
-        return "it cannot call tools"
-    return ""
-
-
-def _families(chain: Sequence[str], facts: ModelFacts) -> list[Family]:
+def _families(chain: Sequence[str], facts: Facts) -> list[Family]:
     families: list[Family] = []
     placed: set[str] = set()
     for name in chain:
@@ -142,43 +121,36 @@ def _families(chain: Sequence[str], facts: ModelFacts) -> list[Family]:
 
 
 def _allowed(
-    families: list[Family], facts: ModelFacts, situation: Situation, rule: BudgetRule | None
+    families: list[Family], facts: Facts, situation: Situation, rule: BudgetRule | None
 ) -> tuple[list[Family], dict[str, str]]:
-    """Who may be asked, and why the others may not.
-
-    Estimates and missing keys yield where nobody would be left: then the provider says it better than we can.
+    """Who may be asked, and why the others may not. Missing keys only count while somebody has one: else models stay,
+    so that the error of the chain names each.
     """
     local_only = rule is not None and rule.local_only
-    out: dict[str, str] = {}
 
-    def without(reason: Callable[[ModelFact], str], *, yields: bool) -> None:
-        nonlocal families
-        told = {m: why for f in families for m in f.members if (why := reason(facts[m]))}
-        if not told:
-            return
-        left = [Family(f.name, kept) for f in families if (kept := tuple(m for m in f.members if m not in told))]
-        if left or not yields:
-            families = left
-            out.update(told)
+    def forbidden(fact: ModelFact) -> str:
+        if local_only and not fact.can.local:
+            return "not local, and the budget leaves nothing else"
+        return unfit(fact.can, situation.constraints, needs_tools=situation.needs_tools)
 
-    without(lambda fact: ruled_out(fact, situation, local_only=local_only), yields=False)
-    without(lambda fact: fact.unusable, yields=True)
-    without(lambda fact: _too_small(fact, situation), yields=True)
-    return families, out
+    families, out = _without(families, {m: forbidden(facts[m]) for f in families for m in f.members})
+    usable, keyless = _without(families, {m: facts[m].unusable for f in families for m in f.members})
+    return (usable, out | keyless) if usable else (families, out)
 
 
-def _too_small(fact: ModelFact, situation: Situation) -> str:
-    needed = sum(_tokens(situation))
-    if fact.context_window is None or needed <= fact.context_window:
-        return ""
-    return f"its context of {fact.context_window} tokens is too small for about {needed}"
+def _without(families: list[Family], reasons: Mapping[str, str]) -> tuple[list[Family], dict[str, str]]:
+    out = {model: reason for model, reason in reasons.items() if reason}
+    if not out:
+        return families, out
+    kept = (Family(f.name, tuple(m for m in f.members if m not in out)) for f in families)
+    return [family for family in kept if family.members], out
 
 
 def _tokens(situation: Situation) -> tuple[int, int]:
     return situation.prompt_tokens, situation.max_tokens
 
 
-def _weight(family: Family, facts: ModelFacts, full: Mapping[str, str]) -> float:
+def _weight(family: Family, facts: Facts, full: Mapping[str, str]) -> float:
     """That of the model the chain names: a second key must not move traffic between models."""
     return 0.0 if all(m in full for m in family.members) else facts[family.name].weight
 
@@ -186,7 +158,7 @@ def _weight(family: Family, facts: ModelFacts, full: Mapping[str, str]) -> float
 def _by_policy(
     families: list[Family],
     policy: RolePolicy,
-    facts: ModelFacts,
+    facts: Facts,
     situation: Situation,
     full: frozenset[str],
     why: list[str],
@@ -204,7 +176,7 @@ def _by_policy(
             return _in_turn(families, situation.turn, full, why)
         case "by_region":
             why.append(f"by_region: {', '.join(policy.regions)} first")
-            return sorted(families, key=lambda f: _region_rank(facts[f.members[0]].region, policy))
+            return sorted(families, key=lambda f: _region_rank(facts[f.members[0]], policy))
         case "by_complexity" | "by_length" | "by_tier":
             names, said = _table(policy, situation)
             why.append(f"{policy.policy}: {said}" + (f", {', '.join(names)} first" if names else ", no rule"))
@@ -249,7 +221,7 @@ def _in_turn(families: list[Family], turn: int, full: frozenset[str], why: list[
 def _table(policy: RolePolicy, situation: Situation) -> tuple[tuple[str, ...], str]:
     """The models that a table names for this request, and what it was asked for."""
     if policy.policy == "by_tier":
-        return policy.tiers.get(situation.tier, ()), situation.tier.value
+        return policy.tiers.get(situation.constraints.tier, ()), situation.constraints.tier.value
     if policy.policy == "by_complexity":
         kind = situation.complexity
         return (() if kind is None else policy.complexities.get(kind, ())), kind or "unknown"
@@ -286,5 +258,6 @@ def _first(families: list[Family], names: Sequence[str]) -> list[Family]:
     return [*named, *(f for f in families if f not in named)]
 
 
-def _region_rank(region: str | None, policy: RolePolicy) -> int:
+def _region_rank(fact: ModelFact, policy: RolePolicy) -> int:
+    region = fact.can.region
     return policy.regions.index(region) if region in policy.regions else len(policy.regions)

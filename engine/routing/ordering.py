@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from configs.policies import RolePolicy
 from configs.settings import Settings
 from engine.routing.chain import DEFAULT_ROLE
+from engine.routing.constraints import unfit
 from engine.routing.contract import Registered
 from engine.routing.limits import LimitBook
-from engine.routing.models import ModelFacts, Ordered, Situation, order_models, ruled_out
+from engine.routing.models import Facts, Ordered, Situation, order_models
 
 UNORDERED = RolePolicy()
 
@@ -35,7 +36,7 @@ class ModelOrders:
     def __init__(
         self,
         settings: Settings,
-        facts: ModelFacts,
+        facts: Facts,
         limits: LimitBook,
         *,
         clock: Callable[[], float],
@@ -88,7 +89,7 @@ class ModelOrders:
 
     def forbidden(self, model_id: str, situation: Situation) -> str:
         """Why a constraint forbids a model that no policy ordered: a caller's own, the last resort. Or ``""``."""
-        return ruled_out(self._facts[model_id], situation)
+        return unfit(self._facts[model_id].can, situation.constraints, needs_tools=situation.needs_tools)
 
     def _role(self, registered: Registered) -> str:
         own = registered.capability.role

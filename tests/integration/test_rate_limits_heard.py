@@ -8,11 +8,13 @@ import pytest
 
 from agents.model import OpenAIChat, open_model
 from configs.catalogue import AgentCapability, ModelSettings, ProviderSettings
+from configs.kernel import Tier
 from configs.ratelimit_headers import Quota, RateLimits
 from configs.settings import Settings
 from engine.cost.prices import PriceBook
+from engine.routing.constraints import Constraints
 from engine.routing.contract import Registered
-from engine.routing.facts import model_facts
+from engine.routing.facts import facts_for_ordering
 from engine.routing.limits import LimitBook
 from engine.routing.models import Situation
 from engine.routing.ordering import ModelOrders
@@ -77,7 +79,7 @@ async def test_a_key_that_is_used_up_hands_over_to_the_other_one_until_its_reset
     )
     prices, now, clock = PriceBook(settings), datetime(2026, 11, 21, tzinfo=UTC), FakeClock()
     book = LimitBook(settings.routing.limits_s)
-    facts = model_facts(settings, lambda m: prices.per_million(m, now=now), prices.context_window, {})
+    facts = facts_for_ordering(settings, lambda m: prices.per_million(m, now=now), prices.context_window, {})
     orders = ModelOrders(settings, facts, book, clock=clock, sample=lambda: 0.0)
     routes = {
         name: open_model(name, settings, keys, hear=lambda model, said: book.heard(model, said, clock()))
@@ -86,7 +88,9 @@ async def test_a_key_that_is_used_up_hands_over_to_the_other_one_until_its_reset
     asker = Registered(capability=AgentCapability(name="n", description="d"))
 
     async def ask() -> str:
-        plan = orders.plan([asker], Situation(now=now, prompt_tokens=10, max_tokens=10))
+        plan = orders.plan(
+            [asker], Situation(now=now, constraints=Constraints(tier=Tier.LOCAL), prompt_tokens=10, max_tokens=10)
+        )
         assert (await listen(routes[plan.roles["default"][0]])).text == "ok"
         return provider.requests[-1].headers["authorization"]
 

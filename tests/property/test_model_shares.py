@@ -17,6 +17,7 @@ from configs.kernel import Tier
 from configs.policies import PolicyName, RolePolicy
 from configs.ratelimit_headers import Quota, RateLimits
 from engine.routing.balance import pick
+from engine.routing.constraints import Constraints, ModelFacts
 from engine.routing.models import ModelFact, Situation, order_models
 from engine.types import Averages, DataClass
 
@@ -26,8 +27,12 @@ DRAWS = 500
 FULL = RateLimits(requests=Quota(left=0))
 
 
-def _at(**fields: Any) -> Situation:
-    return Situation(now=NOW, prompt_tokens=100, max_tokens=100, **fields)
+ANYBODY = Constraints(tier=Tier.FREE)
+CAN = ModelFacts(local=False, region=None, context=None, tools=True)
+
+
+def _at(constraints: Constraints = ANYBODY, **fields: Any) -> Situation:
+    return Situation(now=NOW, constraints=constraints, prompt_tokens=100, max_tokens=100, **fields)
 
 
 def _even(count: int) -> list[float]:
@@ -73,8 +78,10 @@ def test_a_draw_never_falls_on_nothing(sample: float) -> None:
 def _fleet(keys: list[float]) -> dict[str, ModelFact]:
     """Model ``a`` with one instance per weight, and ``b`` with weight 3 and none but itself."""
     names = ("a", *(f"a{index}" for index in range(1, len(keys))))
-    facts = {name: ModelFact(weight=weight, family=names) for name, weight in zip(names, keys, strict=True)}
-    return {**facts, "b": ModelFact(weight=3.0, family=("b",))}
+    facts = {
+        name: ModelFact(can=CAN, weight=weight, family=names) for name, weight in zip(names, keys, strict=True)
+    }
+    return {**facts, "b": ModelFact(can=CAN, weight=3.0, family=("b",))}
 
 
 @pytest.mark.req("route.models")
@@ -139,7 +146,7 @@ def test_an_instance_with_less_left_gets_less(left: list[int]) -> None:
 def test_round_robin_gives_every_model_the_same_number_of_turns(size: int, rounds: int, start: int) -> None:
     """Exactly, from any turn on; behind the first the chain goes on in its order and around."""
     chain = tuple(f"m{index}" for index in range(size))
-    facts = {name: ModelFact(family=(name,)) for name in chain}
+    facts = {name: ModelFact(can=CAN, family=(name,)) for name in chain}
     leads: Counter[str] = Counter()
     for turn in range(start, start + rounds * size):
         models = order_models(chain, RolePolicy(policy="round_robin"), facts, _at(turn=turn)).models
@@ -153,9 +160,9 @@ def test_instances_of_the_preferred_region_are_asked_first() -> None:
     """Balanced there; the other region stands by, and takes over where the first has no room."""
     family = ("x", "x-eu", "x-eu2")
     facts = {
-        "x": ModelFact(family=family, region="us"),
-        "x-eu": ModelFact(family=family, region="eu"),
-        "x-eu2": ModelFact(family=family, region="eu"),
+        "x": ModelFact(can=replace(CAN, region="us"), family=family),
+        "x-eu": ModelFact(can=replace(CAN, region="eu"), family=family),
+        "x-eu2": ModelFact(can=replace(CAN, region="eu"), family=family),
     }
     policy = RolePolicy(policy="by_region", regions=("eu",))
     orders = {order_models(("x",), policy, facts, _at(sample=s)).models for s in _even(50)}
@@ -203,21 +210,28 @@ def _policies() -> st.SearchStrategy[RolePolicy]:
 
 FACT = st.builds(
     ModelFact,
+    can=st.builds(
+        ModelFacts,
+        local=st.booleans(),
+        region=st.sampled_from([None, "eu", "us"]),
+        context=st.sampled_from([None, 150, 10_000]),
+        tools=st.booleans(),
+    ),
     input_micros=st.integers(0, 10**7),
     output_micros=st.integers(0, 10**8),
     weight=st.floats(0.1, 9.0),
-    region=st.sampled_from([None, "eu", "us"]),
-    local=st.booleans(),
-    tools=st.booleans(),
-    context_window=st.sampled_from([None, 150, 10_000]),
     unusable=st.sampled_from(["", "", "KEY is not set"]),
 )
 SITUATION = st.builds(
     _at,
     complexity=st.sampled_from([None, "simple", "complex"]),
-    tier=st.sampled_from(list(Tier)),
-    region=st.sampled_from([None, "eu"]),
-    data_class=st.sampled_from(get_args(DataClass)),
+    constraints=st.builds(
+        Constraints,
+        tier=st.sampled_from(list(Tier)),
+        region=st.sampled_from([None, "eu"]),
+        data_class=st.sampled_from(get_args(DataClass)),
+        tokens=st.sampled_from([0, 200]),
+    ),
     needs_tools=st.booleans(),
     turn=st.integers(0, 1_000),
     sample=st.floats(0.0, 1.0, exclude_max=True),

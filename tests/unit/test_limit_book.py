@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from configs.catalogue import AgentCapability, ModelSettings, ProviderSettings
-from configs.kernel import Message, Money, Principal
+from configs.kernel import Message, Money, Principal, Tier
 from configs.ratelimit_headers import Quota, RateLimits
 from configs.settings import Settings
 from engine.cost.prices import PriceBook
+from engine.routing.constraints import Constraints, ModelFacts
 from engine.routing.contract import Registered, Spending
-from engine.routing.facts import model_facts, prompt_tokens
+from engine.routing.facts import facts_for_ordering, prompt_tokens
 from engine.routing.limits import LimitBook
 from engine.routing.models import ModelFact, Situation
 from engine.routing.ordering import ModelOrders
@@ -22,7 +24,7 @@ from engine.routing.spending import NoBudget
 from tests.support.clock import FakeClock
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-AT = Situation(now=NOW, prompt_tokens=100, max_tokens=100)
+AT = Situation(now=NOW, constraints=Constraints(tier=Tier.FREE), prompt_tokens=100, max_tokens=100)
 NONE_LEFT = RateLimits(requests=Quota(left=0, reset_s=30.0))
 
 
@@ -73,7 +75,7 @@ def _settings(**sections: Any) -> Settings:
 
 def _facts(settings: Settings, unusable: dict[str, str] | None = None) -> dict[str, ModelFact]:
     book = PriceBook(settings)
-    return model_facts(
+    return facts_for_ordering(
         settings, lambda m: book.per_million(m, now=NOW), book.context_window, {} if unusable is None else unusable
     )
 
@@ -83,11 +85,14 @@ def test_facts_come_from_the_settings_and_the_price_list() -> None:
     """An instance has the quality and the context of its model; an unknown price is the ceiling, local is free."""
     facts = _facts(_settings(ceiling_price={"input": 100.0, "output": 500.0}), {"b": "X_KEY is not set"})
     dear: dict[str, Any] = {"input_micros": 100_000_000, "output_micros": 500_000_000}
-    both: dict[str, Any] = {"quality": 0.8, "context_window": 900, "family": ("a", "a2")}
-    assert facts["a"] == ModelFact(**dear, **both, region="eu")
-    assert facts["a2"] == ModelFact(**dear, **both, weight=3.0)
-    assert facts["b"] == ModelFact(**dear, region="eu", tools=False, family=("b",), unusable="X_KEY is not set")
-    assert facts["c"] == ModelFact(local=True, family=("c",))
+    far = ModelFacts(local=False, region="eu", context=None, tools=True)
+    both: dict[str, Any] = {**dear, "quality": 0.8, "family": ("a", "a2")}
+    assert facts["a"] == ModelFact(can=replace(far, context=900), **both)
+    assert facts["a2"] == ModelFact(can=replace(far, region=None, context=900), weight=3.0, **both)
+    assert facts["b"] == ModelFact(
+        can=replace(far, tools=False), **dear, family=("b",), unusable="X_KEY is not set"
+    )
+    assert facts["c"] == ModelFact(can=replace(far, local=True, region=None), family=("c",))
 
 
 @pytest.mark.req("route.models")
@@ -154,8 +159,8 @@ def test_a_plan_has_a_chain_per_role_in_play() -> None:
     orders = _orders(_settings())
     plan = orders.plan([_agent(needs_tools=True), _agent("talk"), _agent(own_handler=True)], AT)
     assert plan.roles == {"default": ("a", "a2", "c"), "talk": ("b", "c")}
-    assert plan.skipped == {"b": "it cannot call tools"}
-    assert plan.why == ("default: b: it cannot call tools", "default: a: a of its 2 instances")
+    assert plan.skipped == {"b": "calls no tools"}
+    assert plan.why == ("default: b: calls no tools", "default: a: a of its 2 instances")
     own = orders.plan([_agent(own_handler=True), _agent("gone")], AT)
     assert (own.roles, own.skipped) == ({"default": ("a", "a2", "b", "c")}, {})
 
@@ -164,8 +169,8 @@ def test_a_plan_has_a_chain_per_role_in_play() -> None:
 def test_what_no_policy_ordered_meets_the_same_constraints() -> None:
     """Models that a caller names, and the last resort."""
     orders = _orders(_settings())
-    personal = Situation(now=NOW, prompt_tokens=1, max_tokens=1, data_class="pii")
-    assert orders.forbidden("b", personal) == "pii data stays on local models"
+    personal = replace(AT, constraints=Constraints(tier=Tier.FREE, data_class="pii"))
+    assert orders.forbidden("b", personal) == "not local, and pii data stays here"
     assert orders.forbidden("c", personal) == ""
 
 

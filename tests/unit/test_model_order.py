@@ -12,16 +12,19 @@ import pytest
 from configs.kernel import Tier
 from configs.policies import RolePolicy
 from configs.ratelimit_headers import Quota, RateLimits
-from engine.routing.models import ModelFact, Ordered, Situation, order_models, ruled_out
+from engine.routing.constraints import Constraints, ModelFacts
+from engine.routing.models import ModelFact, Ordered, Situation, order_models
 from engine.types import Averages
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-AT = Situation(now=NOON, prompt_tokens=1_000, max_tokens=500)
+AT = Situation(now=NOON, constraints=Constraints(tier=Tier.FREE), prompt_tokens=1_000, max_tokens=500)
+US = ModelFacts(local=False, region="us", context=None, tools=True)
+EU = replace(US, region="eu")
 FACTS = {
-    "big": ModelFact(input_micros=5_000_000, output_micros=20_000_000, quality=0.9, region="us", weight=2.0),
-    "mid": ModelFact(input_micros=1_000_000, output_micros=9_000_000, quality=0.7, region="eu"),
-    "lean": ModelFact(input_micros=3_000_000, output_micros=3_000_000, quality=0.6, region="us", weight=5.0),
-    "home": ModelFact(local=True, context_window=4_096, tools=False),
+    "big": ModelFact(can=US, input_micros=5_000_000, output_micros=20_000_000, quality=0.9, weight=2.0),
+    "mid": ModelFact(can=EU, input_micros=1_000_000, output_micros=9_000_000, quality=0.7),
+    "lean": ModelFact(can=US, input_micros=3_000_000, output_micros=3_000_000, quality=0.6, weight=5.0),
+    "home": ModelFact(can=ModelFacts(local=True, region=None, context=4_096, tools=False)),
 }
 CHAIN = ("big", "mid", "lean", "home")
 
@@ -155,7 +158,7 @@ def _averages(**latency_ms: float | None) -> dict[str, Averages]:
         ),
         pytest.param(
             {"policy": "by_tier", "tiers": {"free": ["home"], "pro": ["mid"]}},
-            {"tier": Tier.PRO},
+            {"constraints": Constraints(tier=Tier.PRO)},
             "mid big lean home",
             ("by_tier: pro, mid first",),
             id="by tier",
@@ -177,39 +180,37 @@ def test_each_policy_orders_the_chain(
     assert ordered == Ordered(models=tuple(expected.split()), why=why)
 
 
-NO_TOOLS = {"home": "it cannot call tools"}
-FAR = dict.fromkeys(("big", "mid", "lean"), "not in region mars")
-PHI = dict.fromkeys(("big", "mid", "lean"), "phi data stays on local models")
-SMALL = {"home": "its context of 4096 tokens is too small for about 4500"}
+def _constrained(**fields: Any) -> dict[str, Constraints]:
+    return {"constraints": Constraints(tier=Tier.FREE, **fields)}
+
+
+CLOUD = ("big", "mid", "lean")
+NO_TOOLS = {"home": "calls no tools"}
+PHI = dict.fromkeys(CLOUD, "not local, and phi data stays here")
 
 
 @pytest.mark.req("route.models")
 @pytest.mark.parametrize(
     ("asked", "expected", "out"),
     [
-        ({"prompt_tokens": 4_000}, "big mid lean", SMALL),
+        (_constrained(tokens=5_000), "big mid lean", {"home": "holds 4096 tokens of 5000"}),
         ({"needs_tools": True}, "big mid lean", NO_TOOLS),
-        ({"region": "eu"}, "mid home", {"big": "not in region eu", "lean": "not in region eu"}),
-        ({"region": "mars", "needs_tools": True}, "", FAR | NO_TOOLS),
-        ({"data_class": "phi"}, "home", PHI),
-        ({"data_class": "phi", "needs_tools": True}, "", PHI | NO_TOOLS),
-        ({"data_class": "phi", "prompt_tokens": 9_000}, "home", PHI),
+        (
+            _constrained(region="eu"),
+            "mid",
+            {**dict.fromkeys(("big", "lean"), "in region us, not eu"), "home": "in region unknown, not eu"},
+        ),
+        (_constrained(local_only=True), "home", dict.fromkeys(CLOUD, "not local, and the data stays here")),
+        (_constrained(data_class="phi"), "home", PHI),
+        ({**_constrained(data_class="phi"), "needs_tools": True}, "", PHI | NO_TOOLS),
     ],
 )
 def test_only_constraints_take_models_out(asked: dict[str, Any], expected: str, out: dict[str, str]) -> None:
-    """Each with its reason; an estimate of length never leaves a request with nobody, a promise about data may."""
+    """The same that rule out agents, each with its reason; nobody may be left."""
     ordered = _order({}, replace(AT, **asked))
     assert ordered.models == tuple(expected.split())
     assert ordered.ruled_out == out
-    assert ordered.why == tuple(f"{model}: {reason}" for model, reason in out.items())
-
-
-@pytest.mark.req("route.models")
-def test_a_local_model_with_a_region_of_its_own_is_there_and_nowhere_else() -> None:
-    """One without a region is wherever the engine is."""
-    asked = replace(AT, region="eu")
-    assert ruled_out(ModelFact(local=True), asked) == ""
-    assert ruled_out(ModelFact(local=True, region="us"), asked) == "not in region eu"
+    assert sorted(ordered.why) == sorted(f"{model}: {reason}" for model, reason in out.items())
 
 
 @pytest.mark.req("route.models")
@@ -340,6 +341,8 @@ def test_the_budget_comes_before_the_time_and_that_before_the_policy(
     """The last rule that is reached counts."""
     ordered = _order(BUDGET, replace(AT, spent=spent))
     assert ordered.models == tuple(expected.split())
+    away = () if len(ordered.models) > 1 else CLOUD
+    assert ordered.ruled_out == dict.fromkeys(away, "not local, and the budget leaves nothing else")
     assert [text for text in ordered.why if "budget is spent" in text] == ([] if line is None else [line])
 
 
