@@ -104,8 +104,10 @@ class TrainSettings(Section):
     test_share: Share = 0.2
     """Part of every label's rows that only the figures are made from."""
     calibration_share: Share = 0.2
-    """With ``--finetune``: part of the rest that the encoder does not see, to choose confidence and threshold on.
-    Without it cross-validation does that."""
+    """Part of the rest that is kept to choose confidence and threshold on, where cross-validation cannot: with
+    ``--finetune``, and without out-of-scope rows."""
+    reject_max: Share = 0.02
+    """Without out-of-scope rows: at most this share of the calibration rows may be turned away."""
     out_of_scope: str = "oos"
     """Label of rows that belong to none of the others: the head learns to turn their like away."""
     out_of_scope_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.18
@@ -164,7 +166,7 @@ class LearnSettings(Section):
     """of one that does not. Which of them an agent is, is told by the likelihood ratio of its latest outcomes."""
     probation_odds: Annotated[float, Field(gt=1.0)] = 3_000.0
     """From these odds of failing on an agent is on probation: asked by probes only, while somebody else can be."""
-    release_odds: Annotated[float, Field(gt=1.0)] = 10.0
+    release_odds: Annotated[float, Field(gt=1.0)] = 18.0
     """Probes that change the odds by this factor end probation."""
     probe_share: Gain = 0.08
     """Share of its own questions that an agent on probation gets."""

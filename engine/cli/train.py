@@ -122,8 +122,8 @@ class _Steps:
 
 def _view(trained: Trained, rate: float) -> RenderableType:
     card = trained.card
-    title = f"router {card.version} · {len(card.labels)} labels · {card.rows['used']:,} rows at {rate:,.0f} rows/s"
-    table = Table(title=markup(title), title_justify="left", box=None, header_style="dim", pad_edge=False)
+    title = f"[bold]router {card.version}[/] · {len(card.labels)} labels · {card.rows['used']:,} rows at {rate:,.0f} rows/s"
+    table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in card.metrics.items():
@@ -131,6 +131,7 @@ def _view(trained: Trained, rate: float) -> RenderableType:
     notes = [f"[dim]·[/] {markup(note)}" for note in trained.notes]
     where = markup(str(trained.path))
     return Group(
+        title,
         table,
         *notes,
         f"written to [cyan]{where}[/]: [cyan]report.html[/] shows the figures, [cyan]MODEL_CARD.md[/] the limits",

@@ -242,7 +242,9 @@ def _head(data: bytes, card: Card) -> Head:
         head = Head.from_arrays(read_arrays(data))
         with np.errstate(all="ignore"):
             judged = head.judge(np.eye(1, DIMENSIONS, dtype=np.float32), [""])
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
+    except ArtifactRefused as exc:
+        raise _damaged(exc.message) from exc
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as exc:
         raise _damaged(f"{HEAD} does not hold a head: {exc}") from exc
     found = judged.probabilities
     if tuple(head.labels) != card.labels or found.shape != (1, len(card.labels)) or not np.isfinite(found).all():

@@ -111,8 +111,9 @@ def evaluate(judged: Judged) -> Evaluation:
     """Figures of at least one row.
 
     ``accuracy`` counts a row as right when the user gets its label, or «none of these» for an out-of-scope one;
-    ``macro_f1`` is over the labels that occur; ``oos_f1`` is there when out-of-scope rows are; ``ece`` is the
-    expected calibration error of the most probable label over in-scope rows, 15 bins (Guo et al. 2017).
+    ``turned_away`` is the share of in-scope rows that get «none of these»; ``macro_f1`` is over the labels that
+    occur; ``in_scope_accuracy`` and ``oos_f1`` are there when out-of-scope rows are; ``ece`` is the expected
+    calibration error of the most probable label over in-scope rows, 15 bins (Guo et al. 2017).
     """
     answers, none = judged.answers, judged.out_of_scope
     names = tuple(sorted({*judged.wanted, *answers} - {none}))
@@ -127,6 +128,9 @@ def evaluate(judged: Judged) -> Evaluation:
         "macro_f1": float(np.mean([line.f1 for line in table if line.rows])),
         "ece": ece,
     }
+    kept = [a != none for w, a in zip(judged.wanted, answers, strict=True) if w != none]
+    if kept:
+        metrics["turned_away"] = 1.0 - sum(kept) / len(kept)
     inside = [w == a for w, a in zip(judged.wanted, answers, strict=True) if w != none]
     if inside and len(inside) < len(answers):
         metrics["in_scope_accuracy"] = sum(inside) / len(inside)

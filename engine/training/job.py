@@ -27,7 +27,7 @@ from engine.training.finetune import Finetuned, finetune, require_extra
 from engine.training.fit import fit_head
 from engine.training.folder import check_target, digests, write_folder
 from engine.training.page import model_card, report_page
-from engine.training.recalibrate import recalibrated
+from engine.training.recalibrate import lenient, recalibrated
 from engine.training.rows import Dataset, gather, unknown_agents
 from engine.training.source import RowSource
 from engine.training.split import Indices, Split, split_rows
@@ -80,9 +80,8 @@ def train_router(job: Job, settings: Settings, on_step: OnStep, now: datetime) -
     on_step("reading rows", 0, None)
     data = gather(job.source, settings.train, job.seed, lambda read: on_step("reading rows", read, None))
     notes = [*_row_notes(data), *_agent_notes(data, settings, strict=job.strict)]
-    # A head calibrates itself by cross-validation, which needs no rows of its own, but would believe vectors of
-    # rows that the encoder was fine-tuned on.
-    split = split_rows(data.labels, settings.train, job.seed, calibration=job.finetune)
+    closed = settings.train.out_of_scope not in data.counts
+    split = split_rows(data.labels, settings.train, job.seed, calibration=job.finetune or closed)
     notes += _split_notes(data, split)
     tuned = _finetuned(job, data, split, settings, on_step)
     vectors = _encoded(data.texts, settings.encoder, tuned, on_step)
@@ -153,8 +152,12 @@ def _fitted(job: Job, data: Dataset, split: Split, vectors: Vectors, settings: S
     if not len(rows):
         return head
     on_step("calibrating", 0, None)
-    texts, labels = _at(data.texts, rows), _at(data.labels, rows)
-    return recalibrated(head, vectors[rows], texts, labels, settings.train)
+    held = vectors[rows], _at(data.texts, rows), _at(data.labels, rows)
+    if job.finetune:
+        head = recalibrated(head, *held, settings.train)
+    if settings.train.out_of_scope not in data.counts:
+        head = lenient(head, *held, settings.train)
+    return head
 
 
 def _evaluated(head: Head, data: Dataset, split: Split, vectors: Vectors, settings: Settings) -> Evaluation | None:

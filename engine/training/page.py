@@ -26,6 +26,7 @@ LABELS_OF_FIGURES: Final = {
     "macro_f1": "Macro F1",
     "in_scope_accuracy": "In-scope accuracy",
     "oos_f1": "Out-of-scope F1",
+    "turned_away": "Wrongly turned away",
     "ece": "Calibration error",
 }
 

@@ -1,7 +1,8 @@
-"""How sure a head may be, chosen again on rows that neither it nor its encoder has seen (``--finetune``).
+"""How sure a head may be and whom it turns away, chosen again on rows that it has not seen.
 
-A fine-tuned encoder puts the rows it learned from where they belong, so a head that is checked on those by
-cross-validation believes itself too much. Not the first calibration, which is part of ``fit``.
+Two cases that cross-validation cannot judge. A fine-tuned encoder puts the rows it learned from where they belong,
+so a head checked on those believes itself too much. And without out-of-scope rows a head learns what is foreign from
+labels that were left out, which are far too near when labels are few. Not the first calibration (``fit``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs.routing import TrainSettings
 from engine.routing.contract import Vectors
@@ -36,7 +38,7 @@ def recalibrated(
     linear, votes, _ = fit_blend(signals.linear[inside], [signals.votes[inside]], wanted[inside])
     weights = replace(head.weights, blend=np.array([linear, votes, sharpness]))
     if (~inside).sum() >= ROWS_MIN:
-        best = (linear * signals.linear + votes * signals.votes).argmax(axis=1)
+        best: NDArray[np.int64] = (linear * signals.linear + votes * signals.votes).argmax(axis=1)
         doubts = Doubts(signals=signals.scope, inside=inside, right=best == wanted)
         found = fit_rejection(doubts, settings.out_of_scope_share)
         weights = replace(
@@ -46,3 +48,15 @@ def recalibrated(
             reject_below=np.array(found.reject_below),
         )
     return Head(head.labels, weights)
+
+
+def lenient(
+    head: Head, vectors: Vectors, texts: Sequence[str], labels: Sequence[str], settings: TrainSettings
+) -> Head:
+    """``head`` with a threshold that turns at most ``settings.reject_max`` of these in-scope rows away."""
+    inside = [i for i, label in enumerate(labels) if label != settings.out_of_scope]
+    if len(inside) < ROWS_MIN:
+        return head
+    scope = head.judge(vectors[inside], [texts[i] for i in inside]).scope
+    bar = float(np.quantile(scope, settings.reject_max, method="lower"))
+    return Head(head.labels, replace(head.weights, reject_below=np.array(min(head.reject_below, bar))))
