@@ -16,6 +16,7 @@ from memory.embedded.redis_server import redis_cache, redis_state
 from memory.embedded.values import BackendSpec
 from tests.support.clock import FakeClock
 from tests.support.guards import NetworkGuard, loop_guard, scrub_environment, scrubbed, tasks_left_behind
+from tests.support.postgres import postgres_url  # noqa: F401 - a fixture for every test
 from tests.support.provider import provider  # noqa: F401 - a fixture for every test
 from tests.support.reports import sendable
 

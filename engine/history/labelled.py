@@ -25,8 +25,8 @@ class Labelled:
 def labelled(history: History, settings: HistorySettings, query: HistoryQuery = ALL_ROWS) -> Iterator[Labelled]:
     """Questions with their agents, by rising time; answers out of the cache teach nothing new and are left out.
 
-    Raises ``HistoryRefused`` (history_content) when no text is kept: at once under ``content: none``, at the end when
-    there were rows but none with a text. And what ``History.rows`` raises.
+    Raises ``HistoryRefused`` (history_content) when no text is kept: at once under ``content: none``, at the end
+    when there were rows but none with a text. And what ``History.rows`` raises.
     """
     if settings.content == "none":
         raise _refusal("history keeps no texts (history.content is none)")

@@ -1,0 +1,181 @@
+"""A finished request as a row, and rows as training reads them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from configs.history import HistorySettings
+from configs.kernel import Deadline, Message, Money, Outcome, Principal, Usage
+from engine.contract import Finished
+from engine.errors import HistoryRefused
+from engine.history.contract import HistoryQuery, tenant_of, user_of
+from engine.history.inmemory import InMemoryHistory
+from engine.history.labelled import Labelled, labelled
+from engine.history.record import row_of
+from engine.types import Answer, Attempt, Candidate, Decision, Request
+from tests.support.history import NOW_S, SETTINGS, row
+
+QUESTION = "how many zebras are in the zoo"
+REQUEST = Request(
+    id="r1",
+    principal=Principal(user_id="ada", tenant_id="acme"),
+    messages=(Message("system", "be brief"), Message("user", QUESTION)),
+    deadline=Deadline(1.0),
+    ttl_s=60,
+    data_class="public",
+)
+
+
+def candidate(agent: str, propensity: float) -> Candidate:
+    """One that could have been chosen."""
+    return Candidate(
+        agent=agent,
+        score=0.5,
+        similarity=0.5,
+        keyword_hits=(),
+        intent=0.5,
+        success=1.0,
+        cost=1.0,
+        latency=1.0,
+        propensity=propensity,
+    )
+
+
+DECISION = Decision(
+    agent="sql",
+    strategy="single",
+    wanted="parallel",
+    confidence=0.75,
+    reason="best",
+    complexity="simple",
+    candidates=(candidate("viz", 0.1), candidate("sql", 0.9)),
+    explored=True,
+    out_of_scope=True,
+    head="h1",
+    arm="trial/new",
+)
+FAILED = Attempt(
+    agent="sql",
+    model="a",
+    outcome=Outcome.FAIL,
+    called=True,
+    latency_ms=5.0,
+    usage=Usage(input_tokens=2),
+    cost=Money(3),
+)
+SKIPPED = replace(FAILED, called=False)
+WON = replace(
+    FAILED, model="b", outcome=Outcome.OK, usage=Usage(input_tokens=10, output_tokens=20), cost=Money(40)
+)
+ANSWER = Answer(
+    text="seven",
+    source="model",
+    agent="general",
+    decision=DECISION,
+    attempts=(FAILED, SKIPPED, WON),
+    usage=Usage(),
+    cost=Money(),
+    latency_ms=9.0,
+    request_id="r1",
+    trace_id="t",
+    model="b",
+    degraded=("fallback",),
+)
+FINISHED = Finished(
+    request=REQUEST, decision=DECISION, attempts=ANSWER.attempts, answer=ANSWER, error="", latency_ms=9.5
+)
+
+
+@pytest.mark.req("route.history")
+def test_an_answered_request_becomes_a_row_with_everything_that_was_decided():
+    """Money and tokens are those of all calls that were made, the lost ones too."""
+    made = row_of(FINISHED, row_id="x", now_s=NOW_S, fingerprint="f", embedding=b"e")
+    assert (made.id, made.request_id, made.at_s) == ("x", "r1", NOW_S)
+    assert (made.tenant, made.user) == (tenant_of("acme"), user_of("acme", "ada"))
+    assert (made.ok, made.outcome, made.agent, made.answered_by) == (True, "ok", "sql", "general")
+    assert (made.source, made.model, made.degraded, made.cache) == ("model", "b", ("fallback",), "miss")
+    assert (made.strategy, made.wanted, made.complexity) == ("single", "parallel", "simple")
+    assert (made.confidence, made.propensity, made.explored, made.out_of_scope) == (0.75, 0.9, True, True)
+    assert (made.head, made.arm, made.data_class) == ("h1", "trial/new", "public")
+    assert (made.cost_micros, made.input_tokens, made.output_tokens) == (43, 12, 20)
+    assert (made.latency_ms, made.fingerprint, made.embedding) == (9.5, "f", b"e")
+    assert (made.prompt, made.question, made.answer) == (REQUEST.messages, QUESTION, "seven")
+
+
+@pytest.mark.req("route.history")
+def test_a_request_that_ended_before_anybody_was_chosen_is_a_row_too():
+    """With its error's code, and no agent."""
+    ended = replace(FINISHED, decision=None, attempts=(), answer=None, error="deadline_exceeded")
+    made = row_of(ended, row_id="x", now_s=NOW_S)
+    assert (made.ok, made.outcome, made.agent, made.answered_by) == (False, "deadline_exceeded", "", "")
+    assert (made.source, made.model, made.answer, made.cost_micros) == (None, "", None, 0)
+    assert (json.loads(made.decision), json.loads(made.attempts)) == ({}, [])
+
+
+@pytest.mark.req("obs.privacy")
+def test_what_is_kept_of_a_decision_holds_nothing_of_question_or_answer():
+    """Every policy keeps it, so it must be free of texts; twin: it does hold the candidates."""
+    made = row_of(FINISHED, row_id="x", now_s=NOW_S)
+    assert "zebras" not in made.decision + made.attempts
+    assert "seven" not in made.decision + made.attempts
+    assert [c["agent"] for c in json.loads(made.decision)["candidates"]] == ["viz", "sql"]
+    assert [a["model"] for a in json.loads(made.attempts)] == ["a", "a", "b"]
+
+
+@pytest.mark.req("route.history")
+@pytest.mark.parametrize(("mode", "verdict"), [("default", "miss"), ("off", "off"), ("refresh", "off")])
+def test_the_cache_verdict_says_whether_it_was_asked(mode: str, verdict: str):
+    """A hit is a hit; a cache that was not asked has missed nothing."""
+    asked = replace(FINISHED, request=replace(REQUEST, cache=mode))
+    assert row_of(asked, row_id="x", now_s=NOW_S).cache == verdict
+    hit = replace(FINISHED, answer=replace(ANSWER, source="exact_cache"))
+    assert row_of(hit, row_id="x", now_s=NOW_S).cache == "hit"
+
+
+@pytest.mark.req("obs.privacy")
+def test_people_are_named_by_digests_that_no_two_share():
+    """A border between tenant and user that moves is somebody else."""
+    names = [user_of("a", "bc"), user_of("ab", "c"), user_of("abc", ""), tenant_of("a"), tenant_of("abc")]
+    assert len(set(names)) == len(names)
+    assert all(len(name) == 32 for name in names)
+
+
+@pytest.mark.req("route.history")
+def test_training_reads_questions_with_who_answered_and_whether():
+    """In time order; a fallback is a failure of the agent that was chosen, and the cache teaches nothing."""
+    history = InMemoryHistory(SETTINGS)
+    for one in (
+        row(2, agent="sql", answered_by="sql"),
+        row(1, agent="viz", answered_by="general"),
+        row(3, agent="rust", outcome="all_routes_unavailable", answered_by=""),
+        row(4, source="exact_cache"),
+        row(5, agent="", answered_by=""),
+        row(6, prompt=None),
+    ):
+        history.put(one)
+    found = list(labelled(history, SETTINGS))
+    assert [(one.text, one.agent, one.ok) for one in found] == [
+        ("question 1", "viz", False),
+        ("question 2", "sql", True),
+        ("question 3", "rust", False),
+    ]
+    assert found[0] == Labelled(text="question 1", agent="viz", ok=False, at_s=NOW_S + 1, propensity=0.25)
+    assert [one.agent for one in labelled(history, SETTINGS, HistoryQuery(agent="rust"))] == ["rust"]
+
+
+@pytest.mark.req("obs.privacy")
+def test_training_refuses_a_history_without_texts_and_says_why():
+    """At once under ``none``, at the end when no text can be read; an empty history is only empty."""
+    none = HistorySettings(content="none")
+    with pytest.raises(HistoryRefused, match=r"history\.content is none") as caught:
+        labelled(InMemoryHistory(none), none)
+    assert caught.value.code == "history_content"
+    history = InMemoryHistory(SETTINGS)
+    assert list(labelled(history, SETTINGS)) == []
+    history.put(row(1, prompt=None))
+    with pytest.raises(HistoryRefused, match="none of 1 rows") as caught:
+        list(labelled(history, SETTINGS))
+    assert caught.value.code == "history_content"
