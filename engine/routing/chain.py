@@ -26,8 +26,8 @@ def build_chain(
 ) -> tuple[Leg, ...]:
     """Legs in the order they are tried: finite, and no model twice (F1).
 
-    ``agents`` are those that may answer, the chosen ``agent`` among them; ``roles`` the models of each role that may
-    be asked, in their order for this request.
+    ``agents`` are those that may answer, the chosen ``agent`` among them; ``roles`` the models of each role that
+    may be asked, in their order for this request.
 
     First the models of ``agent``'s role, or ``models`` when the caller named some; then, for each fallback agent
     that is registered, the models that are not in the chain yet. An agent with its own handler is one leg without

@@ -25,10 +25,11 @@ class ModelFact:
 
     can: ModelFacts
     """What it can be used for at all."""
+    weight: float
+    """Its share of what is divided by weight, relative to the others."""
     input_micros: int = 0
     output_micros: int = 0
     quality: float | None = None
-    weight: float = 1.0
     family: tuple[str, ...] = ()
     """Every instance of this model, itself among them."""
     unusable: str = ""
@@ -123,8 +124,8 @@ def _families(chain: Sequence[str], facts: Facts) -> list[Family]:
 def _allowed(
     families: list[Family], facts: Facts, situation: Situation, rule: BudgetRule | None
 ) -> tuple[list[Family], dict[str, str]]:
-    """Who may be asked, and why the others may not. Missing keys only count while somebody has one: else models stay,
-    so that the error of the chain names each.
+    """Who may be asked, and why the others may not. Missing keys only count while somebody has one: else the chain
+    stays, so that its error names each.
     """
     local_only = rule is not None and rule.local_only
 

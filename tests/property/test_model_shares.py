@@ -146,7 +146,7 @@ def test_an_instance_with_less_left_gets_less(left: list[int]) -> None:
 def test_round_robin_gives_every_model_the_same_number_of_turns(size: int, rounds: int, start: int) -> None:
     """Exactly, from any turn on; behind the first the chain goes on in its order and around."""
     chain = tuple(f"m{index}" for index in range(size))
-    facts = {name: ModelFact(can=CAN, family=(name,)) for name in chain}
+    facts = {name: ModelFact(can=CAN, weight=1.0, family=(name,)) for name in chain}
     leads: Counter[str] = Counter()
     for turn in range(start, start + rounds * size):
         models = order_models(chain, RolePolicy(policy="round_robin"), facts, _at(turn=turn)).models
@@ -160,9 +160,9 @@ def test_instances_of_the_preferred_region_are_asked_first() -> None:
     """Balanced there; the other region stands by, and takes over where the first has no room."""
     family = ("x", "x-eu", "x-eu2")
     facts = {
-        "x": ModelFact(can=replace(CAN, region="us"), family=family),
-        "x-eu": ModelFact(can=replace(CAN, region="eu"), family=family),
-        "x-eu2": ModelFact(can=replace(CAN, region="eu"), family=family),
+        "x": ModelFact(can=replace(CAN, region="us"), weight=1.0, family=family),
+        "x-eu": ModelFact(can=replace(CAN, region="eu"), weight=1.0, family=family),
+        "x-eu2": ModelFact(can=replace(CAN, region="eu"), weight=1.0, family=family),
     }
     policy = RolePolicy(policy="by_region", regions=("eu",))
     orders = {order_models(("x",), policy, facts, _at(sample=s)).models for s in _even(50)}

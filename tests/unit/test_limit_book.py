@@ -87,12 +87,12 @@ def test_facts_come_from_the_settings_and_the_price_list() -> None:
     dear: dict[str, Any] = {"input_micros": 100_000_000, "output_micros": 500_000_000}
     far = ModelFacts(local=False, region="eu", context=None, tools=True)
     both: dict[str, Any] = {**dear, "quality": 0.8, "family": ("a", "a2")}
-    assert facts["a"] == ModelFact(can=replace(far, context=900), **both)
+    assert facts["a"] == ModelFact(can=replace(far, context=900), weight=1.0, **both)
     assert facts["a2"] == ModelFact(can=replace(far, region=None, context=900), weight=3.0, **both)
     assert facts["b"] == ModelFact(
-        can=replace(far, tools=False), **dear, family=("b",), unusable="X_KEY is not set"
+        can=replace(far, tools=False), weight=1.0, **dear, family=("b",), unusable="X_KEY is not set"
     )
-    assert facts["c"] == ModelFact(can=replace(far, local=True, region=None), family=("c",))
+    assert facts["c"] == ModelFact(can=replace(far, local=True, region=None), weight=1.0, family=("c",))
 
 
 @pytest.mark.req("route.models")

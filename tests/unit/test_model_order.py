@@ -22,9 +22,9 @@ US = ModelFacts(local=False, region="us", context=None, tools=True)
 EU = replace(US, region="eu")
 FACTS = {
     "big": ModelFact(can=US, input_micros=5_000_000, output_micros=20_000_000, quality=0.9, weight=2.0),
-    "mid": ModelFact(can=EU, input_micros=1_000_000, output_micros=9_000_000, quality=0.7),
+    "mid": ModelFact(can=EU, input_micros=1_000_000, output_micros=9_000_000, quality=0.7, weight=1.0),
     "lean": ModelFact(can=US, input_micros=3_000_000, output_micros=3_000_000, quality=0.6, weight=5.0),
-    "home": ModelFact(can=ModelFacts(local=True, region=None, context=4_096, tools=False)),
+    "home": ModelFact(can=ModelFacts(local=True, region=None, context=4_096, tools=False), weight=1.0),
 }
 CHAIN = ("big", "mid", "lean", "home")
 
