@@ -23,7 +23,9 @@ FUNCTION_LINES_MAX = 60
 PARAMETERS_MAX = 6
 VAGUE_ENDINGS = ("Manager", "Helper", "Helpers", "Util", "Utils", "Handler", "Service", "Processor")
 MAY_CATCH_ALL = {"engine/resilience/shield.py", "engine/resilience/tolerate.py", "engine/cli/main.py"}
-SETTINGS = {f"configs/{name}.py" for name in ("settings", "catalogue", "history", "policies", "resilience", "routing")}
+SETTINGS = {
+    f"configs/{name}.py" for name in ("settings", "catalogue", "history", "policies", "resilience", "routing")
+}
 MAY_IMPORT_OTEL_SDK = {"engine/telemetry/tracing.py"}
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "diskcache"}
 UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "os.system"}
