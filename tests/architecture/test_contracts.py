@@ -24,6 +24,7 @@ DECIDING = {
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),
     *("engine.strategies.merge", "engine.gateway.admit"),
     *("engine.ticket", "engine.queue.contract", "engine.queue.stored"),
+    *("engine.registry.contract", "engine.registry.stored"),
     *("engine.history.contract", "engine.history.labelled", "engine.history.record"),
     *("engine.routing.balance", "engine.routing.facts", "engine.routing.limits"),
     *("engine.routing.features", "engine.routing.head"),
@@ -36,7 +37,7 @@ ADAPTERS = {
     *("memory.embedded.attach", "memory.embedded.local_model", "memory.embedded.redis_server"),
     *("agents.model", "memory.hot", "memory.warm", "memory.cold"),
     *("engine.cache.exact", "engine.cache.semantic", "engine.resilience.shared", "engine.cost.journal"),
-    "engine.queue.redis_queue",
+    *("engine.queue.redis_queue", "engine.registry.redis_registry"),
 }
 PLANTED = {
     "configs/planted.py": "import engine.types\n",
