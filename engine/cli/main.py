@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from configs.errors import ConfigError, SwitchgearError
-from engine.cli import agents, ask, bench, breakers, chaos, chat, doctor, evals, queue, route, train
+from engine.cli import agents, ask, bench, breakers, chaos, chat, doctor, evals, history, queue, route, train
 from engine.cli.console import drop_stdout, err, print_error, print_version
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command("eval")(evals.evaluate)
 app.command("bench")(bench.bench)
 app.command("chaos")(chaos.chaos)
 app.add_typer(breakers.app, name="breakers")
+app.add_typer(history.app, name="history")
 app.add_typer(queue.app, name="queue")
 app.add_typer(train.app, name="train")
 
