@@ -65,7 +65,7 @@ def forget(
 ) -> None:
     """Destroy a user's key and empty their rows of text; amounts stay."""
     _ = debug
-    count = run(_forget(profile, config, (tenant, user)))
+    count = run(_forget(_opened(profile, config), tenant, user))
     if as_json:
         print_json({"rows": count})
     else:
@@ -113,10 +113,9 @@ def _list(profile: str | None, config: options.ConfigFile, query: HistoryQuery, 
         out().print(_table(rows))
 
 
-async def _forget(profile: str | None, config: options.ConfigFile, whom: tuple[str, str]) -> int:
-    store = _opened(profile, config)
+async def _forget(store: SqlHistory, tenant: str, user: str) -> int:
     try:
-        return await store.forget(*whom)
+        return await store.forget(tenant, user)
     finally:
         await store.aclose()
 
@@ -155,8 +154,8 @@ def _plain(row: HistoryRow) -> dict[str, object]:
 
 def _table(rows: list[HistoryRow]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("when", "request", "agent", "sure", "strategy", "cache", "outcome", "model", "ms", "USD", "arm"):
-        table.add_column(name, overflow="fold")
+    for name in ("when", "request", "agent", "sure", "outcome", "model", "ms", "USD"):
+        table.add_column(name, overflow="fold", no_wrap=name in {"when", "outcome", "ms", "USD"})
     for row in rows:
         agent = row.agent if row.answered_by in ("", row.agent) else f"{row.agent} → {row.answered_by}"
         table.add_row(
@@ -164,12 +163,9 @@ def _table(rows: list[HistoryRow]) -> Table:
             markup(row.request_id),
             markup(agent),
             f"{row.confidence:.2f}",
-            row.strategy,
-            row.cache,
             row.outcome if row.ok else f"[red]{markup(row.outcome)}[/]",
             markup(row.model),
             f"{row.latency_ms:,.0f}",
             f"{row.cost_micros / 1e6:.6f}",
-            markup(row.arm),
         )
     return table
