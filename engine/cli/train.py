@@ -122,7 +122,8 @@ class _Steps:
 
 def _view(trained: Trained, rate: float) -> RenderableType:
     card = trained.card
-    title = f"[bold]router {card.version}[/] · {len(card.labels)} labels · {card.rows['used']:,} rows at {rate:,.0f} rows/s"
+    used = card.rows["used"]
+    title = f"[bold]router {card.version}[/] · {len(card.labels)} labels · {used:,} rows at {rate:,.0f} rows/s"
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("figure")
     table.add_column("value", justify="right")

@@ -1,8 +1,8 @@
 """How sure a head may be and whom it turns away, chosen again on rows that it has not seen.
 
 Two cases that cross-validation cannot judge. A fine-tuned encoder puts the rows it learned from where they belong,
-so a head checked on those believes itself too much. And without out-of-scope rows a head learns what is foreign from
-labels that were left out, which are far too near when labels are few. Not the first calibration (``fit``).
+so a head checked on those believes itself too much. And without out-of-scope rows a head learns what is foreign
+from labels that were left out, which are far too near when labels are few. Not the first calibration (``fit``).
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ def recalibrated(
     head: Head, vectors: Vectors, texts: Sequence[str], labels: Sequence[str], settings: TrainSettings
 ) -> Head:
     """``head`` with blend, and where out-of-scope rows are among these, rejection, fitted to them."""
-    signals = head.signals(vectors, texts)
+    sharpness = float(head.weights.blend[2])
+    signals = head.signals(vectors, texts, [sharpness])
+    near = signals.votes[0]
     place = {label: i for i, label in enumerate(head.labels)}
     wanted = np.array([place.get(label, -1) for label in labels], dtype=np.int64)
     inside = wanted >= 0
     if inside.sum() < ROWS_MIN:
         return head
-    sharpness = head.weights.blend[2]
-    linear, votes, _ = fit_blend(signals.linear[inside], [signals.votes[inside]], wanted[inside])
+    linear, votes, _ = fit_blend(signals.linear[inside], [near[inside]], wanted[inside])
     weights = replace(head.weights, blend=np.array([linear, votes, sharpness]))
     if (~inside).sum() >= ROWS_MIN:
-        best: NDArray[np.int64] = (linear * signals.linear + votes * signals.votes).argmax(axis=1)
+        best: NDArray[np.int64] = (linear * signals.linear + votes * near).argmax(axis=1)
         doubts = Doubts(signals=signals.scope, inside=inside, right=best == wanted)
         found = fit_rejection(doubts, settings.out_of_scope_share)
         weights = replace(

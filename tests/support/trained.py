@@ -65,4 +65,5 @@ def resealed(files: dict[str, bytes], **values: object) -> bytes:
 
     card = Card.model_validate_json(files["card.json"])
     kept = {name: data for name, data in files.items() if name != "card.json"}
-    return card.model_copy(update={"files": digests(kept), **values}).sealed().model_dump_json().encode()
+    changed = {"files": digests(kept)} | values
+    return card.model_copy(update=changed).sealed().model_dump_json().encode()
