@@ -19,6 +19,7 @@ DECIDING = {
     *("engine.cache.fingerprint", "engine.cache.verdict", "engine.cache.bound"),
     *("engine.routing.decide", "engine.routing.select", "engine.routing.chain", "engine.cost.policy"),
     *("engine.routing.contract", "engine.routing.table", "engine.routing.words", "engine.routing.constraints"),
+    *("engine.routing.policy", "engine.routing.traits"),
     *("engine.resilience.gradient", "engine.resilience.latency"),
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),
