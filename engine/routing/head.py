@@ -6,7 +6,8 @@ constraints come after it (``engine/routing/select.py``). Reasons and figures: d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ArtifactRefused, InvalidInput
-from engine.routing.features import buckets
+from engine.routing.features import CHARS_MAX, buckets
+from engine.routing.words import Term, TermIndex, edges, term
 
 DIMENSIONS: Final = 384
 NEAR_LABELS: Final = 16
@@ -22,6 +24,8 @@ NEAR_LABELS: Final = 16
 NEAR_ROWS: Final = 5
 VOTE_FLOOR: Final = 1e-3
 """Share of the votes that a label without a near example still has; none of them is impossible."""
+KEYWORDS_MAX: Final = 3
+LOGIT_MAX: Final = 50.0
 SIGNALS: Final = 6
 """Columns of ``Signals.scope``."""
 STEP: Final = 127.0
@@ -45,10 +49,9 @@ class Judgement:
 class Signals:
     """What the judgement of n texts is made from."""
 
-    linear: Floats
-    """Shape (n, labels), log-probabilities of the linear part."""
-    votes: Floats
-    """Shape (sharpness, n, labels), log-shares of the nearest examples' votes."""
+    parts: Floats
+    """Shape (3 + sharpness, n, labels): log-probabilities of the linear part; 1 where a cue of the label occurs;
+    number of its keywords, three at most; log-shares of the nearest examples' votes, for each sharpness."""
     scope: Floats
     """Shape (n, 6): log of the highest probability, energy (Liu et al. 2020), nearest cosine, mean of the nearest
     five, cosine to the nearest centre of a label, log-odds of the out-of-scope class (0 without one)."""
@@ -72,8 +75,16 @@ class Weights:
     """Shape (L + 1,): the examples of label i are the rows ``starts[i]`` to ``starts[i + 1]``."""
     centres: Singles
     """Shape (L, 384), unit vectors."""
+    terms: NDArray[np.str_]
+    """Shape (t,): cues and keywords of the labels."""
+    term_labels: NDArray[np.int64]
+    """Shape (t,): whose they are."""
+    term_cues: NDArray[np.int64]
+    """Shape (t,): 1 for a cue, 0 for a keyword."""
     blend: Floats
-    """Shape (3,): weight of ``Signals.linear``, weight of ``Signals.votes``, sharpness of a vote."""
+    """Shape (4,): weights of ``Signals.parts``."""
+    sharpness: Floats
+    """Shape (): how much a nearer example outvotes a farther one."""
     scope: Floats
     """Shape (3, 6): mean, spread and weight of each scope signal."""
     scope_bias: Floats
@@ -91,6 +102,8 @@ class Head:
         self.weights = weights
         _check(self.labels, weights)
         self._examples = weights.examples.astype(np.float32) / np.float32(STEP)
+        self._owners = np.repeat(np.arange(len(self.labels)), np.diff(weights.starts))
+        self._terms = TermIndex(_terms(weights))
 
     @property
     def reject_below(self) -> float:
@@ -103,62 +116,62 @@ class Head:
         Raises ``InvalidInput`` for another shape or values that are not finite.
         """
         w = self.weights
-        found = self.signals(vectors, texts, (float(w.blend[2]),))
-        mixed = w.blend[0] * found.linear + w.blend[1] * found.votes[0]
+        found = self.signals(vectors, texts)
+        mixed = (w.blend[:, None, None] * found.parts).sum(axis=0)
         mean, spread, weight = w.scope
         logit = ((found.scope - mean) / spread * weight).sum(axis=1) + w.scope_bias
         return Judgement(
             probabilities=np.exp(mixed - log_sum(mixed)[:, None]),
-            scope=1.0 / (1.0 + np.exp(-np.clip(logit, -50, 50))),
+            scope=1.0 / (1.0 + np.exp(-np.clip(logit, -LOGIT_MAX, LOGIT_MAX))),
         )
 
-    def signals(self, vectors: NDArray[np.float32], texts: Sequence[str], sharpness: Sequence[float]) -> Signals:
-        """The parts of the judgement, with votes for each ``sharpness``. Raises the same."""
+    def signals(
+        self, vectors: NDArray[np.float32], texts: Sequence[str], sharpness: Sequence[float] | None = None
+    ) -> Signals:
+        """The parts of the judgement, with votes for each ``sharpness`` (``None``: its own). Raises the same."""
         if vectors.shape != (len(texts), DIMENSIONS) or not np.isfinite(vectors).all():
             raise InvalidInput(f"{len(texts)} texts need finite vectors of shape ({len(texts)}, {DIMENSIONS})")
-        n, count = len(texts), len(self.labels)
-        linear, votes = np.empty((n, count)), np.empty((len(sharpness), n, count))
-        scope = np.empty((n, SIGNALS))
+        sharp = (float(self.weights.sharpness),) if sharpness is None else sharpness
+        parts = np.zeros((3 + len(sharp), len(texts), len(self.labels)))
+        scope = np.zeros((len(texts), SIGNALS))
         # One row at a time: a product of matrices rounds differently with the number of rows.
         for i, text in enumerate(texts):
-            linear[i], votes[:, i], scope[i] = self._signals(vectors[i], text, sharpness)
-        return Signals(linear=linear, votes=votes, scope=scope)
+            parts[0, i], scope[i, 0], scope[i, 1], scope[i, 5] = self._linear(vectors[i], text)
+            scope[i, 2:5] = self._near(vectors[i], parts[:, i], sharp)
+            for label, hits in self._terms.find(edges(text, CHARS_MAX)).items():
+                parts[1, i, label] = float(bool(hits.cues))
+                parts[2, i, label] = min(len(hits.keywords), KEYWORDS_MAX)
+        return Signals(parts=parts, scope=scope)
 
-    def _signals(
-        self, vector: Singles, text: str, sharpness: Sequence[float]
-    ) -> tuple[Floats, list[Floats], list[float]]:
+    def _linear(self, vector: Singles, text: str) -> tuple[Floats, float, float, float]:
+        """Log-probabilities, the highest of them, energy, log-odds of the out-of-scope class."""
         w, count = self.weights, len(self.labels)
         logits = vector @ w.linear + w.bias
         places = buckets(text, len(w.rarity))
         if places:
-            logits = logits + w.words[places].sum(axis=0) / np.sqrt(np.square(w.rarity[places]).sum())
+            rarity = w.rarity[places]
+            logits += w.words[places].sum(axis=0) / np.sqrt(rarity @ rarity)
         raw = logits.astype(np.float64)
-        energy = _log_sum(raw[:count])
-        linear = raw[:count] - energy
-        beside = raw[count] - energy if len(raw) > count else 0.0
-        votes, scope = self._votes(vector, linear, sharpness)
-        return linear, votes, [float(linear.max()), energy, *scope, beside]
+        top = float(raw[:count].max())
+        energy = top + math.log(float(np.exp(raw[:count] - top).sum()))
+        return raw[:count] - energy, top - energy, energy, float(raw[count]) - energy if len(raw) > count else 0.0
 
-    def _votes(
-        self, vector: Singles, linear: Floats, sharpness: Sequence[float]
-    ) -> tuple[list[Floats], list[float]]:
+    def _near(self, vector: Singles, parts: Floats, sharpness: Sequence[float]) -> tuple[float, float, float]:
+        """Fills the votes of one row; nearest cosine, mean of the nearest, cosine to the nearest centre."""
         w, count = self.weights, len(self.labels)
-        kept = range(count) if count <= NEAR_LABELS else np.argsort(-linear, kind="stable")[:NEAR_LABELS].tolist()
         if count <= NEAR_LABELS:
-            cosines = (self._examples @ vector).astype(np.float64)
-            sizes = np.diff(w.starts)
+            cosines, owners, centres = self._examples @ vector, self._owners, w.centres
         else:
-            blocks = [self._examples[w.starts[i] : w.starts[i + 1]] @ vector for i in kept]
-            cosines = np.concatenate(blocks).astype(np.float64)
-            sizes = np.array([len(block) for block in blocks])
-        owners = np.repeat(kept, sizes)
-        logs: list[Floats] = []
-        for each in sharpness:
-            votes = np.bincount(owners, np.exp(each * (cosines - 1.0)), count)
-            logs.append(np.log((votes / votes.sum() + VOTE_FLOOR) / (1.0 + count * VOTE_FLOOR)))
+            kept = np.argpartition(-parts[0], NEAR_LABELS)[:NEAR_LABELS]
+            rows = np.concatenate([self._examples[w.starts[i] : w.starts[i + 1]] for i in kept.tolist()])
+            owners = np.repeat(kept, w.starts[kept + 1] - w.starts[kept])
+            cosines, centres = rows @ vector, w.centres[kept]
+        cosines = cosines.astype(np.float64)
+        for i, sharp in enumerate(sharpness):
+            votes = np.bincount(owners, np.exp(sharp * (cosines - 1.0)), count)
+            parts[3 + i] = np.log((votes / votes.sum() + VOTE_FLOOR) / (1.0 + count * VOTE_FLOOR))
         near = np.sort(cosines)[-NEAR_ROWS:]
-        to_centre = float((w.centres[kept] @ vector).max())
-        return logs, [float(near[-1]), float(near.mean()), to_centre]
+        return float(near[-1]), float(near.sum()) / len(near), float((centres @ vector).max())
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name, none of objects: for ``numpy.savez`` and ``from_arrays``."""
@@ -172,15 +185,12 @@ class Head:
         wanted = {"labels", *(f.name for f in fields(Weights))}
         if set(arrays) != wanted:
             raise _refused(f"its arrays are {', '.join(sorted(arrays))[:200]}")
-        labels = arrays["labels"]
-        if labels.dtype.kind != "U" or labels.ndim != 1:
-            raise _refused("labels are not a list of texts")
-        kinds = {name: array.dtype.kind for name, array in arrays.items() if name != "labels"}
-        wrong = [n for n, kind in kinds.items() if kind != ("i" if n in ("examples", "starts") else "f")]
-        if wrong:
-            raise _refused(f"{', '.join(sorted(wrong))} of another type")
-        typed = {name: arrays[name].astype(_TYPES.get(name, np.float64)) for name in kinds}
-        return cls(labels.tolist(), Weights(**typed))
+        kinds = {name: _KINDS.get(name, "f") for name in wanted}
+        wrong = [name for name, kind in kinds.items() if arrays[name].dtype.kind != kind]
+        if wrong or arrays["labels"].ndim != 1:
+            raise _refused(f"{', '.join(sorted(wrong)) or 'labels'} of another type")
+        typed = {f.name: arrays[f.name].astype(_TYPES.get(f.name, np.float64)) for f in fields(Weights)}
+        return cls(arrays["labels"].tolist(), Weights(**typed))
 
 
 _HALVES: Final = ("linear", "words", "rarity", "centres")
@@ -188,7 +198,12 @@ _HALVES: Final = ("linear", "words", "rarity", "centres")
 _TYPES: Final[dict[str, Any]] = {
     **dict.fromkeys((*_HALVES, "bias"), np.float32),
     "examples": np.int8,
-    "starts": np.int64,
+    **dict.fromkeys(("starts", "term_labels", "term_cues"), np.int64),
+    "terms": np.str_,
+}
+_KINDS: Final = {
+    **dict.fromkeys(("examples", "starts", "term_labels", "term_cues"), "i"),
+    **dict.fromkeys(("labels", "terms"), "U"),
 }
 
 
@@ -198,9 +213,12 @@ def log_sum(rows: Floats) -> Floats:
     return top + np.log(np.exp(rows - top[:, None]).sum(axis=1))
 
 
-def _log_sum(row: Floats) -> float:
-    top = row.max()
-    return float(top + np.log(np.exp(row - top).sum()))
+def _terms(weights: Weights) -> Iterator[tuple[int, Term]]:
+    named = zip(weights.terms.tolist(), weights.term_labels.tolist(), weights.term_cues.tolist(), strict=True)
+    for text, label, cue in named:
+        found = term(text, cue=bool(cue))
+        if found is not None:
+            yield label, found
 
 
 def _check(labels: tuple[str, ...], w: Weights) -> None:
@@ -214,7 +232,11 @@ def _check(labels: tuple[str, ...], w: Weights) -> None:
         "examples": (w.examples.shape[0] if w.examples.ndim else -1, DIMENSIONS),
         "starts": (count + 1,),
         "centres": (count, DIMENSIONS),
-        "blend": (3,),
+        "terms": (w.terms.size,),
+        "term_labels": (w.terms.size,),
+        "term_cues": (w.terms.size,),
+        "blend": (4,),
+        "sharpness": (),
         "scope": (3, SIGNALS),
         "scope_bias": (),
         "reject_below": (),
@@ -222,13 +244,16 @@ def _check(labels: tuple[str, ...], w: Weights) -> None:
     wrong = [name for name, shape in shapes.items() if getattr(w, name).shape != shape]
     if wrong or classes not in (count, count + 1):
         raise _refused(f"the shapes of {', '.join(wrong) or 'bias'} do not fit {count} labels")
-    broken = [f.name for f in fields(Weights) if not np.isfinite(getattr(w, f.name)).all()]
+    numbers = [f.name for f in fields(Weights) if f.name != "terms"]
+    broken = [name for name in numbers if not np.isfinite(getattr(w, name)).all()]
     if broken:
         raise _refused(f"{', '.join(broken)} not finite")
     steps = np.diff(w.starts)
     if w.starts[0] != 0 or w.starts[-1] != len(w.examples) or (steps < 1).any():
         raise _refused("a label has no examples")
-    if (w.scope[1] <= 0).any() or w.blend[2] < 0:
+    if ((w.term_labels < 0) | (w.term_labels >= count)).any():
+        raise _refused("a term belongs to no label")
+    if (w.scope[1] <= 0).any() or w.sharpness <= 0:
         raise _refused("a spread or sharpness is not positive")
 
 

@@ -5,8 +5,8 @@ Everything that says how sure the head is comes from rows it had not seen when i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -23,14 +23,32 @@ OUTSIDE: Final = -1
 """Class of an out-of-scope row."""
 UNSEEN: Final = -20.0
 """Log-probability of a label that a fold's head did not know."""
+LABELS_TO_LEAVE_OUT: Final = 4
+"""With fewer of them, leaving one out says little."""
 FEW: Final = 10
 """Fewer unseen rows than this say nothing about confidence, and the starting values stay."""
 OnStep = Callable[[int, int], None]
 Places = NDArray[np.int64]
 Floats = NDArray[np.float64]
-START_BLEND: Final = (1.0, 0.3)
+START_BLEND: Final = (1.0, 3.0, 1.0, 0.3)
 START_CUT: Final = (0.35, 0.08)
 """Nearest cosine at which half the texts are in scope, and how soon that changes, as seen with MiniLM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Rows to learn from."""
+
+    vectors: NDArray[np.float32]
+    """Unit vectors, shape (n, 384)."""
+    texts: Sequence[str]
+    labels: Sequence[str]
+    asked: Sequence[bool] | None = None
+    """Which rows people ask like. The others (descriptions, examples somebody made up) are learned from, and
+    nothing is measured on them; ``None``: all of them."""
+    cues: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    keywords: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Of the labels that have some: words that name the label, and words that point to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +57,18 @@ class _Rows:
 
     labels: tuple[str, ...]
     classes: Places
+    asked: NDArray[np.bool_]
     inputs: Inputs
     texts: Sequence[str]
+    cues: Mapping[str, Sequence[str]]
+    keywords: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unseen:
     """What heads of the folds said of rows they had not seen."""
 
-    linear: Floats
-    votes: list[Floats]
+    parts: Floats
     scope: Floats
     known: NDArray[np.bool_]
     """Rows whose label the fold's head knew."""
@@ -64,13 +84,20 @@ def fit_head(
     seed: int,
     on_step: OnStep | None = None,
 ) -> Head:
-    """A head for the labels of ``labels``, from unit ``vectors`` (n, 384) of ``texts``.
+    """``fit_labelled`` of rows that people asked, without cues or keywords."""
+    return fit_labelled(
+        Labelled(vectors=vectors, texts=texts, labels=labels), settings, seed=seed, on_step=on_step
+    )
+
+
+def fit_labelled(data: Labelled, settings: TrainSettings, *, seed: int, on_step: OnStep | None = None) -> Head:
+    """A head for the labels of ``data``.
 
     Rows labelled ``settings.out_of_scope`` belong to none of them. Without such rows, rows whose label was left
     out stand in for them. ``on_step(done, of)`` follows each fit. Same rows, settings and seed: same head.
     Raises ``TrainingRefused`` for fewer than two labels, or vectors that do not fit the texts or are not finite.
     """
-    rows = _read(vectors, texts, labels, settings)
+    rows = _read(data, settings)
     parts = _parts(rows, settings, seed)
     steps = int(parts.max()) + 2
 
@@ -79,33 +106,48 @@ def fit_head(
             on_step(done, steps)
 
     unseen = _judge_unseen(rows, parts, settings, tick)
-    blend = _blend(rows, unseen, settings)
+    blend = _blend(rows, unseen)
     rejection = _rejection(rows, unseen, blend, settings)
-    head = _head(rows, np.arange(len(texts)), settings, blend=blend, rejection=rejection)
+    head = _head(rows, np.arange(len(rows.texts)), settings)
     tick(steps)
-    return head
+    return Head(
+        head.labels,
+        replace(
+            head.weights,
+            blend=blend[0],
+            sharpness=np.array(settings.sharpness[blend[1]]),
+            scope=np.stack([rejection.mean, rejection.spread, rejection.weight]),
+            scope_bias=np.array(rejection.bias),
+            reject_below=np.array(rejection.reject_below),
+        ),
+    )
 
 
-def _read(
-    vectors: NDArray[np.float32], texts: Sequence[str], labels: Sequence[str], settings: TrainSettings
-) -> _Rows:
-    names = tuple(sorted(set(labels) - {settings.out_of_scope}))
+def _read(data: Labelled, settings: TrainSettings) -> _Rows:
+    names = tuple(sorted(set(data.labels) - {settings.out_of_scope}))
     if len(names) < 2:
         raise TrainingRefused(
             f"a head tells labels apart, and here is {'only ' + repr(names[0]) if names else 'none'}",
             hint="give rows of at least two labels",
         )
-    if vectors.shape != (len(texts), DIMENSIONS) or len(labels) != len(texts) or not np.isfinite(vectors).all():
+    count, vectors = len(data.texts), data.vectors
+    asked = np.ones(count, dtype=np.bool_) if data.asked is None else np.array(data.asked, dtype=np.bool_)
+    if vectors.shape != (count, DIMENSIONS) or not count == len(data.labels) == len(asked):
         raise TrainingRefused(
-            f"{len(texts)} texts, {len(labels)} labels and vectors of shape {vectors.shape} do not fit",
-            hint=f"every text needs one label and one finite vector of {DIMENSIONS}",
+            f"{count} texts, {len(data.labels)} labels and vectors of shape {vectors.shape} do not fit",
+            hint=f"every text needs one label and one vector of {DIMENSIONS}",
         )
+    if not np.isfinite(vectors).all():
+        raise TrainingRefused("a vector is not finite", hint="encode the texts again")
     place = {name: i for i, name in enumerate(names)} | {settings.out_of_scope: OUTSIDE}
     return _Rows(
         labels=names,
-        classes=np.array([place[label] for label in labels], dtype=np.int64),
-        inputs=read_inputs(vectors.astype(np.float32), texts, settings),
-        texts=texts,
+        classes=np.array([place[label] for label in data.labels], dtype=np.int64),
+        asked=asked,
+        inputs=read_inputs(vectors.astype(np.float32), data.texts, settings),
+        texts=data.texts,
+        cues=data.cues,
+        keywords=data.keywords,
     )
 
 
@@ -120,20 +162,21 @@ def _parts(rows: _Rows, settings: TrainSettings, seed: int) -> Places:
 
 
 def _judge_unseen(rows: _Rows, parts: Places, settings: TrainSettings, tick: Callable[[int], None]) -> _Unseen:
-    n, count = len(rows.texts), len(rows.labels)
+    n, count, folds = len(rows.texts), len(rows.labels), int(parts.max()) + 1
+    shape = (3 + len(settings.sharpness), n, count)
     found = _Unseen(
-        linear=np.full((n, count), UNSEEN),
-        votes=[np.full((n, count), UNSEEN) for _ in settings.sharpness],
+        parts=np.zeros(shape),
         scope=np.zeros((n, SIGNALS)),
         known=np.zeros(n, dtype=np.bool_),
         judged=np.zeros(n, dtype=np.bool_),
     )
-    leave_out = bool((rows.classes != OUTSIDE).all()) and count > 3
-    for fold in range(int(parts.max()) + 1):
-        left = np.arange(count) % (int(parts.max()) + 1) == fold if leave_out else np.zeros(count, dtype=np.bool_)
+    found.parts[[0, *range(3, shape[0])]] = UNSEEN
+    leave_out = bool((rows.classes != OUTSIDE).all()) and count >= LABELS_TO_LEAVE_OUT
+    for fold in range(folds):
+        left = (np.arange(count) % folds == fold) & leave_out
         dropped = left[rows.classes] & (rows.classes != OUTSIDE)
-        inside, outside = np.flatnonzero((parts != fold) & ~dropped), np.flatnonzero(parts == fold)
-        _judge_fold(rows, inside, outside, settings, found)
+        inside = np.flatnonzero((parts != fold) & ~dropped)
+        _judge_fold(rows, inside, np.flatnonzero((parts == fold) & rows.asked), settings, found)
         tick(fold + 1)
     return found
 
@@ -146,43 +189,33 @@ def _judge_fold(rows: _Rows, inside: Places, outside: Places, settings: TrainSet
         return
     renumber = np.full(len(rows.labels) + 1, OUTSIDE)
     renumber[present] = np.arange(len(present))
-    sub = replace(
-        rows,
-        labels=tuple(name for i, name in enumerate(rows.labels) if i in set(present.tolist())),
-        classes=renumber[rows.classes],
-    )
-    head = _head(sub, inside, settings)
+    chosen = set(present.tolist())
+    names = tuple(name for i, name in enumerate(rows.labels) if i in chosen)
+    head = _head(replace(rows, labels=names, classes=renumber[rows.classes]), inside, settings)
     texts = [rows.texts[int(i)] for i in outside]
-    vectors = rows.inputs.vectors[outside]
-    cells = np.ix_(outside, present)
-    said = head.signals(vectors, texts, settings.sharpness)
-    for votes, seen in zip(found.votes, said.votes, strict=True):
-        votes[cells] = seen
-    found.linear[cells] = said.linear
+    said = head.signals(rows.inputs.vectors[outside], texts, settings.sharpness)
+    for part, seen in zip(found.parts, said.parts, strict=True):
+        part[np.ix_(outside, present)] = seen
     found.scope[outside] = said.scope
     found.known[outside] = np.isin(rows.classes[outside], present)
     found.judged[outside] = True
 
 
-def _blend(rows: _Rows, unseen: _Unseen, settings: TrainSettings) -> Floats:
+def _blend(rows: _Rows, unseen: _Unseen) -> tuple[Floats, int]:
     use = np.flatnonzero(unseen.known)
     if len(use) < FEW:
-        return np.array([*START_BLEND, settings.sharpness[0]])
-    votes = [v[use] for v in unseen.votes]
-    linear, near, best = fit_blend(unseen.linear[use], votes, rows.classes[use])
-    return np.array([linear, near, settings.sharpness[best]])
+        return np.array(START_BLEND), 0
+    return fit_blend(unseen.parts[:, use], rows.classes[use])
 
 
-def _rejection(rows: _Rows, unseen: _Unseen, blend: Floats, settings: TrainSettings) -> Rejection:
+def _rejection(rows: _Rows, unseen: _Unseen, blend: tuple[Floats, int], settings: TrainSettings) -> Rejection:
     inside, judged = unseen.known, unseen.judged
     if inside.sum() < FEW or (judged & ~inside).sum() < FEW:
         return _start_rejection()
-    votes = unseen.votes[settings.sharpness.index(float(blend[2]))]
-    best = (blend[0] * unseen.linear + blend[1] * votes).argmax(axis=1)
-    return fit_rejection(
-        Doubts(signals=unseen.scope[judged], inside=inside[judged], right=(best == rows.classes)[judged]),
-        settings.out_of_scope_share,
-    )
+    weights, sharpness = blend
+    best = np.tensordot(weights, unseen.parts[[0, 1, 2, 3 + sharpness]], 1).argmax(axis=1)
+    doubts = Doubts(signals=unseen.scope[judged], inside=inside[judged], right=(best == rows.classes)[judged])
+    return fit_rejection(doubts, settings.out_of_scope_share)
 
 
 def _start_rejection() -> Rejection:
@@ -193,41 +226,40 @@ def _start_rejection() -> Rejection:
     return Rejection(mean=mean, spread=spread, weight=weight, bias=0.0, reject_below=0.5)
 
 
-def _head(
-    rows: _Rows,
-    inside: Places,
-    settings: TrainSettings,
-    *,
-    blend: Floats | None = None,
-    rejection: Rejection | None = None,
-) -> Head:
+def _head(rows: _Rows, inside: Places, settings: TrainSettings) -> Head:
+    """Fitted on the rows ``inside``; blend and rejection at their starting values."""
     classes, count = rows.classes[inside], len(rows.labels)
     outside = classes == OUTSIDE
     targets = np.where(outside, count, classes)
     solved = solve(rows.inputs.take(inside), targets, count + bool(outside.any()), settings)
     examples, starts = _examples(rows, inside, settings)
-    vectors = rows.inputs.vectors[inside]
     sums = np.zeros((count, DIMENSIONS))
-    np.add.at(sums, classes[~outside], vectors[~outside].astype(np.float64))
-    chosen = rejection or _start_rejection()
-    return Head(
-        rows.labels,
-        _rounded(
-            Weights(
-                linear=solved.linear,
-                bias=solved.bias,
-                words=solved.words,
-                rarity=solved.rarity,
-                examples=examples,
-                starts=starts,
-                centres=(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).astype(np.float32),
-                blend=np.array([*START_BLEND, settings.sharpness[0]]) if blend is None else blend,
-                scope=np.stack([chosen.mean, chosen.spread, chosen.weight]),
-                scope_bias=np.array(chosen.bias),
-                reject_below=np.array(chosen.reject_below),
-            )
-        ),
+    np.add.at(sums, classes[~outside], rows.inputs.vectors[inside][~outside].astype(np.float64))
+    start = _start_rejection()
+    terms = [
+        (text, i, cue)
+        for i, name in enumerate(rows.labels)
+        for cue, lists in ((1, rows.cues), (0, rows.keywords))
+        for text in lists.get(name, ())
+    ]
+    weights = Weights(
+        linear=solved.linear,
+        bias=solved.bias,
+        words=solved.words,
+        rarity=solved.rarity,
+        examples=examples,
+        starts=starts,
+        centres=(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).astype(np.float32),
+        terms=np.array([text for text, _, _ in terms], dtype=np.str_),
+        term_labels=np.array([label for _, label, _ in terms], dtype=np.int64),
+        term_cues=np.array([cue for _, _, cue in terms], dtype=np.int64),
+        blend=np.array(START_BLEND),
+        sharpness=np.array(settings.sharpness[0]),
+        scope=np.stack([start.mean, start.spread, start.weight]),
+        scope_bias=np.array(start.bias),
+        reject_below=np.array(start.reject_below),
     )
+    return Head(rows.labels, _rounded(weights))
 
 
 def _rounded(weights: Weights) -> Weights:

@@ -28,18 +28,16 @@ def recalibrated(
     head: Head, vectors: Vectors, texts: Sequence[str], labels: Sequence[str], settings: TrainSettings
 ) -> Head:
     """``head`` with blend, and where out-of-scope rows are among these, rejection, fitted to them."""
-    sharpness = float(head.weights.blend[2])
-    signals = head.signals(vectors, texts, [sharpness])
-    near = signals.votes[0]
+    signals = head.signals(vectors, texts)
     place = {label: i for i, label in enumerate(head.labels)}
     wanted = np.array([place.get(label, -1) for label in labels], dtype=np.int64)
     inside = wanted >= 0
     if inside.sum() < ROWS_MIN:
         return head
-    linear, votes, _ = fit_blend(signals.linear[inside], [near[inside]], wanted[inside])
-    weights = replace(head.weights, blend=np.array([linear, votes, sharpness]))
+    blend, _ = fit_blend(signals.parts[:, inside], wanted[inside])
+    weights = replace(head.weights, blend=blend)
     if (~inside).sum() >= ROWS_MIN:
-        best: NDArray[np.int64] = (linear * signals.linear + votes * near).argmax(axis=1)
+        best: NDArray[np.int64] = np.tensordot(blend, signals.parts, 1).argmax(axis=1)
         doubts = Doubts(signals=signals.scope, inside=inside, right=best == wanted)
         found = fit_rejection(doubts, settings.out_of_scope_share)
         weights = replace(

@@ -49,11 +49,11 @@ def fit_rejection(doubts: Doubts, share: float) -> Rejection:
     both kinds.
     """
     inside = doubts.inside
-    mean: Floats = doubts.signals.mean(axis=0)
+    mean = doubts.signals.mean(axis=0)
     wide = np.sqrt(np.square(doubts.signals - mean).mean(axis=0))
-    spread: Floats = np.where(wide < SPREAD_MIN, 1.0, wide).astype(np.float64)
+    spread = np.where(wide < SPREAD_MIN, 1.0, wide).astype(np.float64)
     rows = np.column_stack([(doubts.signals - mean) / spread, np.ones(len(inside))])
-    mass: Floats = np.full(len(inside), share / int((~inside).sum()))
+    mass: Floats = np.full(len(inside), share / int((~inside).sum()), np.float64)
     mass[inside] = (1.0 - share) / int(inside.sum())
     penalty = np.append(np.full(rows.shape[1] - 1, PENALTY), 0.0)
     sign: Floats = inside * 2.0 - 1.0
@@ -67,8 +67,8 @@ def fit_rejection(doubts: Doubts, share: float) -> Rejection:
     weights, _ = minimum(loss, np.zeros(len(penalty)))
     chance = 1.0 / (1.0 + np.exp(-np.clip(rows @ weights, -50.0, 50.0)))
     return Rejection(
-        mean=mean,
-        spread=spread,
+        mean=np.asarray(mean, dtype=np.float64),
+        spread=np.asarray(spread, dtype=np.float64),
         weight=weights[:-1],
         bias=float(weights[-1]),
         reject_below=threshold(chance, doubts, mass),
