@@ -36,6 +36,13 @@ class LimitBook:
                 lasts_s = self._believed_s if quota.reset_s is None else quota.reset_s
                 noted[name] = _Noted(quota, now_s + lasts_s)
 
+    def took(self, model_id: str, prompt_tokens: int, max_tokens: int) -> None:
+        """A request is on its way there: count it until the provider does, or a burst would go to one model."""
+        used = {"requests": 1, "tokens": prompt_tokens + max_tokens, "input_tokens": prompt_tokens}
+        for name, noted in self._noted.get(model_id, {}).items():
+            left = max(0, noted.quota.left - used.get(name, 0))
+            self._noted[model_id][name] = replace(noted, quota=replace(noted.quota, left=left))
+
     def at(self, now_s: float) -> dict[str, RateLimits]:
         """What still holds at ``now_s``, by model id; resets count from then."""
         for model_id, noted in list(self._noted.items()):

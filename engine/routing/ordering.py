@@ -54,7 +54,8 @@ class ModelOrders:
         """The chains of ``agents``, the chosen one first and then those it falls back on.
 
         ``situation`` without turn, sample, limits and need of tools, which are known here. Only the chosen agent
-        takes a turn of its role: who merely stands by must not shift who is next.
+        takes a turn of its role: who merely stands by must not shift who is next. Its first model is taken to be
+        asked: its limits shrink by this request until its provider says what is left.
         """
         limits = self._limits.at(self._clock())
         found: dict[str, Ordered] = {}
@@ -79,6 +80,8 @@ class ModelOrders:
                 ),
             )
             found[role] = ordered
+            if index == 0 and ordered.models:
+                self._limits.took(ordered.models[0], situation.prompt_tokens, situation.max_tokens)
             why += [f"{role}: {line}" for line in ordered.why]
         chosen = found.get(self._role(agents[0])) if not agents[0].own_handler else None
         return Plan(

@@ -52,6 +52,32 @@ def test_a_later_observation_replaces_what_it_speaks_of() -> None:
     }
 
 
+@pytest.mark.req("route.adapt")
+def test_a_request_under_way_counts_until_the_provider_counts_it() -> None:
+    """Against every limit by what it may use; the next answer's own count replaces ours."""
+    book = LimitBook(believed_s=60.0)
+    some = Quota(left=1_000, reset_s=9.0)
+    book.heard("a", RateLimits(requests=some, tokens=some, input_tokens=some, output_tokens=some), 0.0)
+    book.took("a", 300, 500)
+    book.took("unknown", 300, 500)
+    expected = (("requests", 999), ("tokens", 200), ("input_tokens", 700), ("output_tokens", 1_000))
+    assert book.at(0.0) == {"a": RateLimits(**{name: Quota(left=left, reset_s=9.0) for name, left in expected})}
+    book.took("a", 300, 500)
+    assert book.at(0.0)["a"].tokens == Quota(left=0, reset_s=9.0)
+    book.heard("a", RateLimits(tokens=some), 1.0)
+    assert book.at(1.0)["a"].tokens == some
+
+
+@pytest.mark.req("route.adapt", "route.models")
+def test_a_burst_takes_no_more_than_is_left() -> None:
+    """Twelve at once, five left at one key: the sixth goes to whoever comes next, before any answer came."""
+    book, clock = LimitBook(60.0), FakeClock()
+    orders = _orders(_settings(), book, clock)
+    book.heard("b", RateLimits(requests=Quota(left=5, reset_s=30.0)), clock())
+    asked = [orders.plan([_agent("talk")], AT).roles["talk"][0] for _ in range(12)]
+    assert asked == ["b"] * 5 + ["c"] * 7
+
+
 def _settings(**sections: Any) -> Settings:
     """Models ``a`` and ``a2`` (one model, two keys), ``b``, and the local ``c``."""
     key = {"base_url": "https://x.test/v1", "api_key_env": "X_KEY"}

@@ -154,6 +154,7 @@ def test_a_rule_that_could_never_apply_is_refused_by_its_key(
         _models(b="vendor/SmolLM-2, same_as: smollm2"),
         _models(b="deployment-7, same_as: smollm2, renamed: true"),
         POLICY % ("policy: cheapest", "policy: round_robin"),
+        POLICY % ("policy: cheapest, quality_min: 0.7", "") + "models: {smollm2: {quality: 0.7}}\n",
         POLICY % ("budget_rules: [{from_share: 0.8, models: [smollm2]}, {from_share: 1, local_only: true}]", ""),
         POLICY
         % (
