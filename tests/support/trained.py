@@ -59,7 +59,7 @@ def put_artifact(folder: Path, **changed: bytes) -> Path:
     return folder
 
 
-def resealed(files: dict[str, bytes], **values: object) -> bytes:
+def resealed(files: dict[str, bytes], /, **values: object) -> bytes:
     """The card of ``files`` as somebody would write it who knows how: digests and seal are right."""
     from engine.training.folder import digests  # noqa: PLC0415 - beside its only use
 
