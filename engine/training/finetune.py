@@ -30,7 +30,7 @@ from engine.training.weights import Weights, read_weights, write_weights
 TEMPERATURE: Final = 0.07
 HEAD_WIDTH: Final = 32
 SAMPLE: Final = 64
-TOKENIZER: Final = files("engine.routing") / "data" / "tokenizer.json"
+DATA: Final = files("engine.routing") / "data"
 NEEDED: Final = ("torch", "sentence_transformers", "onnx")
 OnStep = Callable[[int, int], None]
 
@@ -81,7 +81,7 @@ def finetune(
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch = import_module("torch")
     torch.manual_seed(seed)
-    model = _sentence_model(before, encoder)
+    model = sentence_model(before, encoder)
     inside = [i for i, label in enumerate(labels) if label != settings.out_of_scope]
     batches = _batches([labels[i] for i in inside], settings, seed)
     losses = _train(model, [texts[i] for i in inside], [labels[i] for i in inside], batches, settings, on_step)
@@ -109,9 +109,12 @@ def _likeness(a: Vectors, b: Vectors) -> float:
     return float((a.astype(np.float64) * b.astype(np.float64)).sum(axis=1).mean())
 
 
-def _sentence_model(weights: Weights, encoder: EncoderSettings) -> Any:
+def sentence_model(weights: Weights, encoder: EncoderSettings) -> Any:
     """The shipped encoder as a ``SentenceTransformer``: the same vectors, to seven digits."""
     transformers = import_module("transformers")
+    # What it saves and loads below is nobody's model; its bars and tables would stand between ours.
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     sentence_transformers = import_module("sentence_transformers")
     modules = _modules()
     torch = import_module("torch")
@@ -127,7 +130,7 @@ def _sentence_model(weights: Weights, encoder: EncoderSettings) -> Any:
     bert = transformers.BertModel(config)
     bert.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()}, strict=False)
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(TOKENIZER if encoder.tokenizer_path is None else encoder.tokenizer_path),
+        tokenizer_file=str(DATA / "tokenizer.json" if encoder.tokenizer_path is None else encoder.tokenizer_path),
         **{f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")},
         model_max_length=encoder.max_tokens,
     )
