@@ -64,6 +64,10 @@ class Averages:
     """Of a request in micro-dollars."""
     count: int = 0
     """Outcomes that went into it."""
+    quality: float | None = None
+    """Of its answers, in [0, 1], by whoever judged them."""
+    held: bool = False
+    """On probation: it has failed so often that it gets probes only (engine/learning/averages.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

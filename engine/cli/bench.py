@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -25,6 +26,7 @@ BENCHES = {
     "dead-backend": "the first model is dead: what users notice, beside other libraries",
     "overload": "ten times what a provider takes: goodput, refusals, memory",
     "startup": "whole processes, from --help to a first answer",
+    "healing": "an agent fails for a while: how soon it is left, and how soon it is back",
 }
 
 
@@ -32,6 +34,7 @@ def bench(
     name: Annotated[str, typer.Argument(help=", ".join(BENCHES) + ", or all.")] = "all",
     profile: options.Profile = None,
     config: options.ConfigFile = None,
+    plot: Annotated[Path | None, typer.Option("--out", help="Plot to this file (healing).")] = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -39,10 +42,12 @@ def bench(
     _ = debug
     from configs.load import load_settings  # noqa: PLC0415 - keeps --help light
     from engine.cli.report_view import report_table  # noqa: PLC0415 - same
-    from engine.errors import UnknownName  # noqa: PLC0415 - same
+    from engine.errors import InvalidInput, UnknownName  # noqa: PLC0415 - same
 
     if name != "all" and name not in BENCHES:
         raise UnknownName("bench", name, (*BENCHES, "all"))
+    if plot is not None and name != "healing":
+        raise InvalidInput(f"{name} plots nothing", hint="--out belongs to healing", code="nothing_to_plot")
     settings = load_settings(profile, config)
     reports: list[Report] = []
     with progress() as bar:
@@ -50,9 +55,9 @@ def bench(
         for each in BENCHES if name == "all" else (name,):
             bar.update(task, description=f"{each}: {BENCHES[each]}")
             measure = import_module(f"engine.bench.{each.replace('-', '_')}").run
-            tells = "on_step" in inspect.signature(measure).parameters
-            say = partial(_describe, bar, task, each)
-            result = measure(settings, say) if tells else measure(settings)
+            takes = inspect.signature(measure).parameters
+            more = {"on_step": partial(_describe, bar, task, each), "out": plot}
+            result = measure(settings, **{key: value for key, value in more.items() if key in takes})
             if inspect.iscoroutine(result):
                 result = run(result)
             reports.append(cast("Report", result))

@@ -19,6 +19,8 @@ DECIDING = {
     *("engine.cache.fingerprint", "engine.cache.verdict", "engine.cache.bound"),
     *("engine.routing.decide", "engine.routing.select", "engine.routing.chain", "engine.cost.policy"),
     *("engine.routing.contract", "engine.routing.table", "engine.routing.words", "engine.routing.constraints"),
+    *("engine.learning.averages", "engine.learning.contract", "engine.learning.ope"),
+    *("engine.routing.explore", "engine.routing.turns"),
     *("engine.routing.policy", "engine.routing.traits"),
     *("engine.resilience.gradient", "engine.resilience.latency"),
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),
@@ -38,7 +40,7 @@ ADAPTERS = {
     *("memory.embedded.attach", "memory.embedded.local_model", "memory.embedded.redis_server"),
     *("agents.model", "memory.hot", "memory.warm", "memory.cold"),
     *("engine.cache.exact", "engine.cache.semantic", "engine.resilience.shared", "engine.cost.journal"),
-    *("engine.queue.redis_queue", "engine.registry.redis_registry"),
+    *("engine.queue.redis_queue", "engine.registry.redis_registry", "engine.learning.redis_outcomes"),
 }
 PLANTED = {
     "configs/planted.py": "import engine.types\n",
