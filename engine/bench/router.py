@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Final
 
 import numpy as np
@@ -20,14 +21,22 @@ from configs.kernel import Principal
 from configs.routing import RoutingSettings
 from configs.settings import Settings
 from engine.bench.report import Report, report
+from engine.bench.router_scale import (
+    TEXTS_PER_AGENT,
+    crowd,
+    crowd_mb,
+    made_up,
+    prototype_losses,
+    random_vectors,
+)
 from engine.evals.router import agent_table
 from engine.gateway.admit import Options, build_request
-from engine.routing.contract import AgentSnapshot, Reading, Registered
+from engine.routing.contract import AgentSnapshot, Reading, Registered, TextEncoder, Vectors
 from engine.routing.decide import match
-from engine.routing.encoder import DIMENSIONS, MiniLm, load_encoder
+from engine.routing.encoder import MiniLm, load_encoder
 from engine.routing.router import ZeroShotRouter
 from engine.routing.select import rank
-from engine.routing.table import AgentTable, Profile, profile, stack
+from engine.routing.table import AgentTable, anchor_texts
 from engine.routing.thread import EncoderThread
 from engine.types import Averages, Request
 
@@ -36,8 +45,9 @@ DECISIONS: Final = 3_000
 ROUTES: Final = 150
 REGISTRATIONS: Final = 20
 CROWD: Final = 100
-TEXTS_PER_AGENT: Final = 20
-KEYWORDS_PER_AGENT: Final = 10
+CROWD_ROUTES: Final = 400
+TEXTS_AT_TEN: Final = 20
+STALL_TICK_S: Final = 0.001
 QUESTIONS: Final = (
     "Turn this list of readings into a Python dictionary keyed by sensor",
     "Which feeders carried more than 80 amperes in January?",
@@ -47,26 +57,32 @@ QUESTIONS: Final = (
     "SELECT the three oldest cabinets and the names of their owners",
 )
 SLOW_AGENT_MS: Final = 5_000.0
+Say = Callable[[str], None]
 
 
-def run(settings: Settings, say: Callable[[str], None] | None = None) -> Report:
+def run(settings: Settings, on_step: Say | None = None) -> Report:
     """Figures of ``bench router``.
 
-    ``register.p50_ms`` is from the registration of an agent to the first decision that knows it;
-    ``concurrency_100.throughput_ratio`` is routes per second of 100 callers over those of one.
+    ``beyond_embedding.p50_ms``: a whole route with 10 agents of 20 texts each, its question read before.
+    ``register.p50_ms``: from the registration of an agent to the first decision that knows it, with ten others;
+    ``register.agents_1000.p50_ms`` with a thousand. ``concurrency_100.throughput_ratio``: routes per second of 100
+    callers over those of one, every question a new one; ``.loop_stall_{p99,max}_ms``: how late a timer of the loop
+    was meanwhile, waits for a processor included. ``memory.agents_1000_mb``: ten texts each.
     """
+    say: Say = on_step if on_step is not None else _silent
     encoder = load_encoder(settings.encoder)
     found: dict[str, float] = {}
     table = agent_table(settings, encoder)
     readings = [(question, encoder.read(question)) for question in QUESTIONS]
     for size in SIZES:
-        if say is not None:
-            say(f"{size} agents")
-        crowd = _crowd(table.profiles, size, settings.routing)
-        found[f"decide.agents_{size}.p95_ms"] = _p95(decision_times_ms(crowd, readings, settings.routing))
-    if say is not None:
-        say("whole routes")
-    return report("router", found | asyncio.run(_routes(settings, encoder)))
+        say(f"{size} agents")
+        many = crowd(table.profiles, size, settings.routing)
+        found[f"decide.agents_{size}.p95_ms"] = _p95(decision_times_ms(many, readings, settings.routing))
+    found["memory.agents_1000_mb"] = crowd_mb(1_000, settings.routing)
+    found |= asyncio.run(_routes(settings, encoder, dict(readings), say))
+    say("what the shortlist loses")
+    losses, notes = prototype_losses(settings, encoder)
+    return report("router", found | losses, notes=notes)
 
 
 def decision_times_ms(
@@ -82,20 +98,12 @@ def decision_times_ms(
     return times[DECISIONS // 10 :]
 
 
+def _silent(step: str) -> None:
+    del step
+
+
 def _p95(times: Sequence[float]) -> float:
     return statistics.quantiles(times, n=20)[18]
-
-
-def _crowd(profiles: Sequence[Profile], size: int, settings: RoutingSettings) -> AgentTable:
-    random = np.random.default_rng(20261121)
-    made: list[Profile] = list(profiles[:size])
-    for n in range(size - len(made)):
-        anchors = random.normal(size=(TEXTS_PER_AGENT, DIMENSIONS)).astype(np.float32)
-        anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
-        words = tuple(f"subject{n}word{k}" for k in range(KEYWORDS_PER_AGENT))
-        capability = AgentCapability(name=f"made-up-{n}", description="Made up.", keywords=words)
-        made.append(profile(capability, anchors, settings))
-    return stack(size, made, settings.general_agent)
 
 
 class _Registry:
@@ -113,27 +121,89 @@ class _Registry:
         self._snapshot = AgentSnapshot(generation=self._snapshot.generation + 1, agents=agents)
 
 
-async def _routes(settings: Settings, encoder: MiniLm) -> dict[str, float]:
-    registry = _Registry(settings.agents)
+class _Ready:
+    """``TextEncoder`` that has read the questions before, and knows nothing of made-up agents' texts."""
+
+    def __init__(self, encoder: TextEncoder, readings: Mapping[str, Reading]) -> None:
+        self._encoder = encoder
+        self._readings = readings
+        self._random = np.random.default_rng(0)
+
+    async def aencode(self, texts: Sequence[str]) -> Vectors:
+        if texts[0] == "Made up.":
+            return random_vectors(TEXTS_PER_AGENT, self._random)
+        return await self._encoder.aencode(texts)
+
+    async def aread(self, text: str) -> Reading:
+        found = self._readings.get(text)
+        return await self._encoder.aread(text) if found is None else found
+
+
+async def _routes(
+    settings: Settings, encoder: MiniLm, readings: Mapping[str, Reading], say: Say
+) -> dict[str, float]:
     thread = EncoderThread(lambda: encoder, settings.encoder)
+    ready = _Ready(thread, readings)
+    known = [_request(question, settings) for question in QUESTIONS]
+    numbers = count()
+
+    def fresh(calls: int) -> list[Request]:
+        """Requests that nobody has asked before, so that each is read."""
+        return [_request(f"{QUESTIONS[n % len(QUESTIONS)]} ({next(numbers)})", settings) for n in range(calls)]
+
     try:
-        router = ZeroShotRouter(settings, thread, registry.snapshot, _healthy)
-        await router.warm()
-        requests = [_request(question, settings) for question in QUESTIONS]
-        calls = [partial(router.route, requests[n % len(requests)]) for n in range(ROUTES)]
-        times = [await _timed_ms(call) for call in calls]
-        registered: list[float] = []
-        for n in range(REGISTRATIONS):
-            registry.add(_newcomer(n))
-            registered.append(await _timed_ms(partial(router.route, requests[n % len(requests)])))
-        alone, together = await _throughput(calls, 1), await _throughput(calls, CROWD)
+        say("whole routes")
+        router = await _router(settings, thread, _Registry(settings.agents))
+        times = [await _timed_ms(partial(router.route, request)) for request in fresh(ROUTES)]
+        twenty = await _router(settings, ready, _Registry([_of_twenty(a, settings) for a in settings.agents]))
+        beyond = [await _timed_ms(partial(twenty.route, known[n % len(known)])) for n in range(DECISIONS)]
+        say("registrations")
+        few = _Registry(settings.agents)
+        many = _Registry([*settings.agents, *(made_up(n) for n in range(SIZES[-1] - len(settings.agents)))])
+        register = await _registrations(few, await _router(settings, ready, few), known)
+        register_many = await _registrations(many, await _router(settings, ready, many), known)
+        say(f"{CROWD} callers at once")
+        alone = await _throughput([partial(router.route, request) for request in fresh(ROUTES)], 1)
+        stalls: list[float] = []
+        watch = asyncio.create_task(_watch(stalls))
+        together = await _throughput([partial(router.route, request) for request in fresh(CROWD_ROUTES)], CROWD)
+        watch.cancel()
+        await asyncio.wait((watch,))
     finally:
         await thread.aclose()
     return {
         "route.p50_ms": statistics.median(times),
-        "register.p50_ms": statistics.median(registered),
+        "beyond_embedding.p50_ms": statistics.median(beyond),
+        "register.p50_ms": statistics.median(register),
+        "register.agents_1000.p50_ms": statistics.median(register_many),
         "concurrency_100.throughput_ratio": together / alone,
+        "concurrency_100.loop_stall_p99_ms": statistics.quantiles(stalls, n=100)[98],
+        "concurrency_100.loop_stall_max_ms": max(stalls),
     }
+
+
+async def _router(settings: Settings, encoder: TextEncoder, registry: _Registry) -> ZeroShotRouter:
+    router = ZeroShotRouter(settings, encoder, registry.snapshot, _healthy)
+    await router.warm()
+    return router
+
+
+def _of_twenty(capability: AgentCapability, settings: Settings) -> AgentCapability:
+    """A configured agent with as many examples as make ``TEXTS_AT_TEN`` texts."""
+    described = len(anchor_texts(capability.model_copy(update={"examples": ()}), _bare(settings)))
+    return capability.model_copy(update={"examples": capability.examples[: TEXTS_AT_TEN - described]})
+
+
+def _bare(settings: Settings) -> RoutingSettings:
+    return settings.routing.model_copy(update={"examples_min": 0})
+
+
+async def _registrations(registry: _Registry, router: ZeroShotRouter, requests: Sequence[Request]) -> list[float]:
+    times: list[float] = []
+    for n in range(REGISTRATIONS):
+        registry.add(_newcomer(n))
+        times.append(await _timed_ms(partial(router.route, requests[n % len(requests)])))
+    return times
 
 
 def _newcomer(n: int) -> AgentCapability:
@@ -159,6 +229,14 @@ async def _timed_ms(call: Callable[[], Awaitable[object]]) -> float:
     began = time.perf_counter()
     await call()
     return (time.perf_counter() - began) * 1e3
+
+
+async def _watch(stalls: list[float]) -> None:
+    """How late a timer is, in milliseconds, over and over until cancelled."""
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(STALL_TICK_S)
+        stalls.append((time.perf_counter() - began - STALL_TICK_S) * 1e3)
 
 
 async def _throughput(calls: Sequence[Callable[[], Awaitable[object]]], callers: int) -> float:

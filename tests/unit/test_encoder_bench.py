@@ -1,4 +1,4 @@
-"""The benches of encoder and router print the figures that others rely on."""
+"""The bench of the encoder prints the figures that others rely on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.bench import encoder, router
+from engine.bench import encoder
 from engine.errors import ModelFileError
-from tests.support.minilm import minilm, shipped, ten_agents
+from tests.support.minilm import minilm, shipped
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +17,6 @@ def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "WARM_UP", 1)
     monkeypatch.setattr(encoder, "load_encoder", lambda *_, **__: minilm())
     monkeypatch.setattr(encoder, "likeness", lambda _: {"encoder.cosine.mean": 1.0})
-    monkeypatch.setattr(router, "DECISIONS", 40)
-    monkeypatch.setattr(router, "ROUTES", 4)
-    monkeypatch.setattr(router, "REGISTRATIONS", 2)
-    monkeypatch.setattr(router, "CROWD", 2)
 
 
 @pytest.mark.parametrize("tokens", encoder.TOKENS)
@@ -55,24 +51,3 @@ def test_bench_encoder_takes_a_foreign_export(tmp_path: Path) -> None:
     (tmp_path / "foreign.onnx").write_bytes(b"no model")
     with pytest.raises(ModelFileError):
         encoder.run(shipped(), fp32=tmp_path / "foreign.onnx")
-
-
-@pytest.mark.req("route.scale")
-def test_bench_router_prints_every_figure_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three sizes, a whole route, a registration and the crowd."""
-    monkeypatch.setattr(router, "load_encoder", lambda *_, **__: minilm())
-    monkeypatch.setattr(router, "agent_table", lambda *_: ten_agents())
-    report = router.run(shipped())
-    assert set(report.figures) == {
-        *(f"decide.agents_{n}.p95_ms" for n in (10, 150, 1_000)),
-        *("route.p50_ms", "register.p50_ms", "concurrency_100.throughput_ratio"),
-    }
-    assert all(value > 0 for value in report.figures.values())
-
-
-def test_a_crowd_has_its_size_and_keeps_the_configured_agents() -> None:
-    """The ten are in it, the rest are made up."""
-    table = router._crowd(ten_agents().profiles, 150, shipped().routing)
-    assert len(table.names) == 150
-    assert set(ten_agents().names) <= set(table.names)
-    assert table.general is not None

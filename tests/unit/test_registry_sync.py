@@ -256,6 +256,7 @@ async def test_a_change_arrives_as_soon_as_it_is_announced() -> None:
     await one.sync.open()
     one.add(agent("tides"))
     await two.until("tides")
+    assert two.names == ["python", "tides"]
     await _closed(one, two)
 
 
