@@ -83,7 +83,7 @@ def router(
 
 def _source(data: Path | None, history: bool, columns: Columns, settings: Settings) -> RowSource:
     from engine.errors import InvalidInput  # noqa: PLC0415 - keeps --help light
-    from engine.training.source import FileRows, NoHistory  # noqa: PLC0415 - same
+    from engine.training.source import FileRows  # noqa: PLC0415 - same
 
     if history == (data is not None):
         raise InvalidInput(
@@ -91,9 +91,17 @@ def _source(data: Path | None, history: bool, columns: Columns, settings: Settin
             hint="switchgear train router DATA, or switchgear train router --from-history",
             code="train_source",
         )
-    if data is None:
-        return NoHistory("this engine keeps no labelled requests")
-    return FileRows(data, columns, settings.train)
+    return _history(settings) if data is None else FileRows(data, columns, settings.train)
+
+
+def _history(settings: Settings) -> RowSource:
+    """What the database of the settings holds up to now; whoever only reads need not close it."""
+    from configs.environment import read_environment  # noqa: PLC0415 - keeps --help light
+    from engine.history.writer import SqlHistory  # noqa: PLC0415 - same
+    from engine.training.history import history_rows  # noqa: PLC0415 - same
+
+    kept = SqlHistory(settings.history, settings.data_dir, read_environment())
+    return history_rows(kept, settings.history, settings.train, time.time())
 
 
 class _Steps:

@@ -24,7 +24,7 @@ from engine.routing.encoder import load_encoder, start_encoder
 from engine.routing.head import Head
 from engine.training.figures import Evaluation, Judged, evaluate
 from engine.training.finetune import Finetuned, finetune, require_extra
-from engine.training.fit import fit_head
+from engine.training.fit import Labelled, fit_labelled
 from engine.training.folder import check_target, digests, write_folder
 from engine.training.page import model_card, report_page
 from engine.training.recalibrate import lenient, recalibrated
@@ -140,10 +140,14 @@ def _encoded(texts: Sequence[str], settings: EncoderSettings, tuned: Finetuned |
 def _fitted(job: Job, data: Dataset, split: Split, vectors: Vectors, settings: Settings, on_step: OnStep) -> Head:
     rows = split.train
     on_step("fitting", 0, None)
-    head = fit_head(
-        vectors[rows],
-        _at(data.texts, rows),
-        _at(data.labels, rows),
+    head = fit_labelled(
+        Labelled(
+            vectors=vectors[rows],
+            texts=_at(data.texts, rows),
+            labels=_at(data.labels, rows),
+            cues={agent.name: agent.cues for agent in settings.agents if agent.name in data.counts},
+            keywords={agent.name: agent.keywords for agent in settings.agents if agent.name in data.counts},
+        ),
         settings.train,
         seed=job.seed,
         on_step=lambda done, total: on_step("fitting", done, total),

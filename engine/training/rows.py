@@ -74,7 +74,7 @@ def gather(source: RowSource, settings: TrainSettings, seed: int, on_rows: OnRow
     if not index.keys:
         raise TrainingRefused(
             f"{source.name} has no rows",
-            hint="it needs a header or names, and one row for each text: text and label",
+            hint="it needs one row for each text, with a text and a label",
             code="data_empty",
         )
     kept = index.kept()

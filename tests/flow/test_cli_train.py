@@ -156,7 +156,7 @@ def test_bad_rows_leave_the_old_artifact_and_say_what_to_do(
     [
         ((), "train_source"),
         (("rows.jsonl", "--from-history"), "train_source"),
-        (("--from-history",), "train_no_history"),
+        (("--from-history",), "data_empty"),
         (("none.csv",), "data_missing"),
         (("rows.jsonl", "--out", "mine"), "out_not_artifact"),
         (("rows.jsonl", "--finetune"), "train_extra"),

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.history import HistorySettings
+from configs.kernel import Message
 from configs.routing import TrainSettings
 from engine.errors import TrainingRefused
+from engine.history.contract import HistoryRow
+from engine.history.inmemory import InMemoryHistory
+from engine.training.history import history_rows
 from engine.training.rows import Dataset, gather, unknown_agents
 from engine.training.source import Columns, FileRows, NoHistory, Row
 from engine.training.split import SPLIT_MIN, split_rows
@@ -239,6 +246,53 @@ def test_without_a_history_training_from_it_says_why() -> None:
     with pytest.raises(TrainingRefused, match="no content is kept") as caught:
         list(NoHistory("no content is kept (history.content: none)").rows())
     assert (caught.value.code, "DATA" in caught.value.hint) == ("train_no_history", True)
+
+
+def _asked(number: int, question: str, agent: str, **values: Any) -> HistoryRow:
+    prompt = (Message(role="system", content="be brief"), Message(role="user", content=question))
+    row = HistoryRow(
+        id=str(number),
+        request_id=str(number),
+        at_s=float(number),
+        tenant="t",
+        user="u",
+        outcome="ok",
+        agent=agent,
+        answered_by=agent,
+        prompt=prompt,
+    )
+    return replace(row, **values)
+
+
+@pytest.mark.req("route.train")
+def test_history_gives_the_questions_that_the_chosen_agent_answered() -> None:
+    """Not those that failed, that another one answered, that the cache answered, or that came later."""
+    kept = HistorySettings(content="plain")
+    history = InMemoryHistory(kept)
+    for row in (
+        *(_asked(1, "Add two\0 numbers ", "python"), _asked(2, "Draw a line", "viz")),
+        *(_asked(3, "x", "sql", outcome="timeout"), _asked(4, "x", "sql", answered_by="general")),
+        *(_asked(5, "x", "sql", source="exact_cache"), _asked(9, "x", "sql")),
+    ):
+        history.put(row)
+    source = history_rows(history, kept, SETTINGS, 9.0)
+    data = gather(source, SETTINGS, 0)
+    assert list(zip(data.texts, data.labels, strict=True)) == [
+        ("Add two  numbers", "python"),
+        ("Draw a line", "viz"),
+    ]
+    assert data.name == "history"
+
+
+@pytest.mark.req("route.train")
+@pytest.mark.parametrize("settings", [HistorySettings(content="none"), HistorySettings(enabled=False)])
+def test_a_history_that_keeps_no_text_refuses_with_the_reason(settings: HistorySettings) -> None:
+    """Content none and no history at all are named; neither trains on nothing."""
+    history = InMemoryHistory(settings)
+    history.put(_asked(1, "Add two numbers", "python"))
+    with pytest.raises(TrainingRefused, match=r"history\.(content|enabled)") as caught:
+        list(history_rows(history, settings, SETTINGS, 9.0).rows())
+    assert caught.value.code == "train_no_history"
 
 
 @pytest.mark.req("route.train")
