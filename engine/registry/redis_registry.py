@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final, cast
 
@@ -61,15 +62,15 @@ class RedisRegistry:
         found = await self._call(
             "changes", seen.epoch, seen.version, uuid.uuid4().hex, here.replica, *here.handlers
         )
-        epoch, version, whole, entries, homes = cast(
-            "tuple[bytes, int, int, Sequence[bytes], Sequence[bytes]]", found
+        epoch, version, whole, sizes, text, homes = cast(
+            "tuple[bytes, int, int, bytes, bytes, Sequence[bytes]]", found
         )
-        rows = zip(entries[::3], entries[1::3], entries[2::3], strict=True)
+        parts = _parts(sizes, text)
         return Changes(
             seen=Seen(epoch=epoch.decode(), version=version),
             whole=whole == 1,
-            entries={name.decode(): body if there == b"1" else None for name, there, body in rows},
-            elsewhere={n.decode(): r.decode() for n, r in zip(homes[::2], homes[1::2], strict=True)},
+            entries={_name(name): _body(part) for name, part in zip(parts[::2], parts[1::2], strict=True)},
+            elsewhere={_name(n): r.decode() for n, r in zip(homes[::2], homes[1::2], strict=True)},
         )
 
     async def announced(self, timeout_s: float) -> bool:
@@ -105,3 +106,18 @@ class RedisRegistry:
         if self._missed is not None and not isinstance(exc, OutOfMemoryError):
             self._missed()
         return BackendUnavailable("redis.state", f"{type(exc).__name__} while talking to the registry")
+
+
+def _parts(sizes: bytes, text: bytes) -> list[bytes]:
+    """``text`` in pieces of these lengths."""
+    ends = list(accumulate(map(int, sizes.split()), initial=0))
+    return [text[start:end] for start, end in pairwise(ends)]
+
+
+def _name(stored: bytes) -> str:
+    """One that somebody else wrote need not be text; no agent has such a name, so it is left out by it."""
+    return stored.decode(errors="replace")
+
+
+def _body(part: bytes) -> bytes | None:
+    return part[1:] if part.startswith(b"1") else None

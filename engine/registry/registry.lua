@@ -118,13 +118,15 @@ outlive()
 if moved > 0 then tell(version) end
 
 local whole = epoch ~= epoch_seen or version_seen < head('floor') or version_seen > version
-local found = {}
+-- One text and the lengths of its parts, because a client takes milliseconds for thousands of elements: name, then
+-- 1 and the body, or 0 for one that is gone.
+local parts, sizes = {}, {}
 local names = whole and redis.call('HKEYS', ENTRIES)
   or redis.call('ZRANGE', LOG, '(' .. version_seen, '+inf', 'BYSCORE')
 for _, name in ipairs(names) do
   local body = redis.call('HGET', ENTRIES, name)
-  found[#found + 1] = name
-  found[#found + 1] = body and '1' or '0'
-  found[#found + 1] = body or ''
+  parts[#parts + 1] = name
+  parts[#parts + 1] = body and '1' .. body or '0'
 end
-return {epoch, version, whole and 1 or 0, found, elsewhere}
+for at, part in ipairs(parts) do sizes[at] = #part end
+return {epoch, version, whole and 1 or 0, table.concat(sizes, ' '), table.concat(parts), elsewhere}

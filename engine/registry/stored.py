@@ -39,8 +39,7 @@ def decode(name: str, body: bytes) -> AgentCapability:
     if schema != SCHEMA:
         raise EntryUnreadable(f"it has schema {schema}, this release reads {SCHEMA}")
     try:
-        # As JSON once more: in pydantic's JSON mode a list may become a tuple whatever else is strict.
-        capability = AgentCapability.model_validate_json(json.dumps(fields.get("agent")))
+        capability = AgentCapability.model_validate(fields.get("agent"))
     except ValidationError as exc:
         wrong = ", ".join(sorted({".".join(map(str, error["loc"])) or "agent" for error in exc.errors()}))
         raise EntryUnreadable(f"fields it cannot read: {wrong}") from None

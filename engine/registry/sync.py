@@ -26,7 +26,7 @@ from engine.registry.contract import REMOVED, Changes, Full, Here, Registry, See
 from engine.registry.stored import EntryUnreadable, decode, encode
 from memory.errors import BackendUnavailable
 
-BATCH = 32
+BATCH = 16
 """So many entries are applied before others on the event loop get their turn: about a millisecond."""
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,8 @@ class RegistrySync:
     def registered(self, capability: AgentCapability, *, own_handler: bool, replace: bool) -> None:
         """The roster has a new agent: let the others have it, or know of its handler.
 
-        Raises ``AgentNotUsable`` when it is too large to be shared; take it out of the roster again then.
+        A handler alone starts nothing: it is made known when something else does. Raises ``AgentNotUsable`` when
+        the agent is too large to be shared; take it out of the roster again then.
         """
         name, size, most = capability.name, len(encode(capability)), self._settings.entry_bytes_max
         if not own_handler and size > most:
@@ -109,10 +110,11 @@ class RegistrySync:
         if own_handler:
             self._handlers.add(name)
             self._waiting.pop(name, None)
+            self._wake.set()
         else:
             self._handlers.discard(name)
             self._waiting[name] = _Put(capability=capability, replace=replace)
-        self.start()
+            self.start()
 
     def unregistered(self, name: str) -> None:
         """The roster has lost an agent: the others shall lose it too.
@@ -123,9 +125,10 @@ class RegistrySync:
             self._handlers.discard(name)
             if name in self._applied:
                 self._put(PromptedAgent(self._applied[name]))
+            self._wake.set()
         else:
             self._waiting[name] = _Remove()
-        self.start()
+            self.start()
 
     def start(self) -> None:
         """Share in the background until ``aclose``; again and it looks at once. Needs a running loop."""

@@ -236,13 +236,14 @@ async def test_a_registry_that_is_full_or_an_agent_that_is_too_large_is_refused(
 
 
 async def test_with_sharing_off_nothing_is_opened() -> None:
-    """Neither by a registration nor by opening; nor by having a registry at all before somebody uses it."""
+    """Neither by a registration nor by opening; nor, with sharing on, by a handler before anything is shared."""
     lab = in_memory()
     alone = Replica(lab.one, settings=RegistrySettings(shared=False))
     alone.add(agent("tides"))
     await alone.sync.open()
     await alone.sync.stored("tides")
     idle = Replica(lab.one)
+    _add_handler(idle, "desk")
     await _closed(alone, idle)
     assert (alone.opened, idle.opened, alone.sync.degraded) == (0, 0, "")
     assert (await lab.one.changes(Seen(), Here(replica="x"))).entries == {}
