@@ -18,11 +18,15 @@ _PUNCTUATION = re.compile(r"[^a-z0-9]")
 
 
 def broken_instances(values: Values) -> Iterator[Found]:
-    """Every ``same_as`` that points to itself, to an instance, or to what looks like another model."""
+    """Every ``same_as`` that points to itself, to an instance, or to what looks like another model; and every
+    chain that names two instances of one model, as if they had two places in it.
+    """
     models = _mapping(values.get("models"))
     for name, node in models.items():
         model = _mapping(node)
         root = model.get("same_as")
+        if root is None and model.get("renamed") is True:
+            yield ("models", name, "renamed"), "it never applies without same_as"
         if not isinstance(root, str) or root not in models:
             continue
         path: KeyPath = ("models", name, "same_as")
@@ -34,6 +38,24 @@ def broken_instances(values: Values) -> Iterator[Found]:
         elif model.get("renamed") is not True and _bare(model.get("model")) != _bare(target.get("model")):
             both = f"{shown('', model.get('model'))} and {shown('', target.get('model'))}"
             yield path, f"its server has another model: {both}; if only the name differs, say `renamed: true`"
+
+    for role, chain in _mapping(values.get("roles")).items():
+        yield from _same_place(
+            role, [n for n in chain if isinstance(n, str)] if isinstance(chain, list) else [], models
+        )
+
+
+def _same_place(role: str, chain: list[str], models: Mapping[str, Node]) -> Iterator[Found]:
+    first: dict[str, str] = {}
+    for index, name in enumerate(chain):
+        root = _mapping(models.get(name)).get("same_as")
+        place = first.setdefault(root if isinstance(root, str) else name, name)
+        if place != name:
+            both = f"{shown('', name)} and {shown('', place)}"
+            yield (
+                ("roles", role, index),
+                f"{both} are instances of one model, which has one place: name one of them",
+            )
 
 
 def useless_rules(values: Values) -> Iterator[Found]:

@@ -254,8 +254,7 @@ def _what(rule: BudgetRule) -> str:
 
 def _first(families: list[Family], names: Sequence[str]) -> list[Family]:
     """``names`` in their order, then the others as they were."""
-    named = [f for name in names for f in families if name in f.members or name == f.name]
-    named = list(dict.fromkeys(named))
+    named = [f for name in names for f in families if f.name == name]
     return [*named, *(f for f in families if f not in named)]
 
 

@@ -180,6 +180,17 @@ def test_an_instance_without_room_stands_behind_the_whole_chain() -> None:
         assert order_models(("a", "b"), RolePolicy(), facts, asked).models == ("a", "b", "a1")
 
 
+@pytest.mark.req("route.adapt")
+def test_those_with_room_share_what_one_without_it_cannot_take() -> None:
+    """By their own weights, as if it were not there."""
+    facts = _fleet([1.0, 5.0, 3.0])
+    leads = Counter(
+        order_models(("a",), RolePolicy(), facts, _at(sample=sample, limits={"a1": FULL})).models[0]
+        for sample in _even(100)
+    )
+    assert leads == {"a": 25, "a2": 75}
+
+
 def _policy(name: str, table: dict[str, Any], rules: dict[str, Any]) -> RolePolicy:
     return RolePolicy.model_validate({"policy": name, **table, **rules})
 

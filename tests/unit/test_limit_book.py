@@ -78,6 +78,18 @@ def test_a_burst_takes_no_more_than_is_left() -> None:
     assert asked == ["b"] * 5 + ["c"] * 7
 
 
+@pytest.mark.req("route.adapt")
+def test_standing_by_uses_nothing_up() -> None:
+    """Only the first model of the chosen agent is about to be asked."""
+    book = LimitBook(60.0)
+    orders = _orders(_settings(), book)
+    for model in ("a", "b", "c"):
+        book.heard(model, RateLimits(requests=Quota(left=9)), FakeClock()())
+    orders.plan([_agent("talk"), _agent()], AT)
+    left = {model: limits.requests.left for model, limits in book.at(FakeClock()()).items() if limits.requests}
+    assert left == {"a": 9, "b": 8, "c": 9}
+
+
 def _settings(**sections: Any) -> Settings:
     """Models ``a`` and ``a2`` (one model, two keys), ``b``, and the local ``c``."""
     key = {"base_url": "https://x.test/v1", "api_key_env": "X_KEY"}

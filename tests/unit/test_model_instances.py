@@ -48,6 +48,17 @@ POLICY = "roles: {default: [smollm2, gpt-6-luna], talk: [gpt-6-luna]}\npolicies:
         (_models(b="smollm2, same_as: b"), "models.b.same_as", "no instance of itself"),
         (_models(b="smollm2, same_as: c", c="smollm2, same_as: b"), "models.b.same_as", "is an instance itself"),
         (_models(b="other, same_as: smollm2"), "models.b.same_as", "say `renamed: true`"),
+        ("models: {smollm2: {renamed: true}}", "models.smollm2.renamed", "without same_as"),
+        (
+            _models(b="smollm2, same_as: smollm2") + "roles: {default: [smollm2, gpt-6-luna, b]}",
+            "roles.default[2]",
+            "'b' and 'smollm2' are instances of one model",
+        ),
+        (
+            _models(b="smollm2, same_as: smollm2", c="smollm2, same_as: smollm2") + "roles: {default: [b, c]}",
+            "roles.default[1]",
+            "name one of them",
+        ),
         ("policies: {talk: {policy: fixed}}", "policies.talk", "unknown role"),
         (POLICY % ("policy: cheap", ""), "policies.default.policy", "must be 'fixed', 'cheapest'"),
         (POLICY % ("policy: by_complexity", ""), "policies.default", "needs complexities"),
@@ -155,6 +166,10 @@ def test_a_rule_that_could_never_apply_is_refused_by_its_key(
         _models(b="deployment-7, same_as: smollm2, renamed: true"),
         POLICY % ("policy: cheapest", "policy: round_robin"),
         POLICY % ("policy: cheapest, quality_min: 0.7", "") + "models: {smollm2: {quality: 0.7}}\n",
+        (
+            "roles: {default: [gpt-6-luna, ollama-gpt-oss-20b]}\n"
+            "policies: {default: {budget_rules: [{from_share: 1, local_only: true}]}}\n"
+        ),
         POLICY % ("budget_rules: [{from_share: 0.8, models: [smollm2]}, {from_share: 1, local_only: true}]", ""),
         POLICY
         % (
