@@ -15,7 +15,21 @@ from typing import Annotated
 import typer
 
 from configs.errors import ConfigError, SwitchgearError
-from engine.cli import agents, ask, bench, breakers, chaos, chat, doctor, evals, history, queue, route, train
+from engine.cli import (
+    agents,
+    ask,
+    bench,
+    breakers,
+    chaos,
+    chat,
+    doctor,
+    evals,
+    history,
+    queue,
+    report,
+    route,
+    train,
+)
 from engine.cli.console import drop_stdout, err, print_error, print_version
 
 app = typer.Typer(
@@ -48,6 +62,7 @@ app.command("chaos")(chaos.chaos)
 app.add_typer(breakers.app, name="breakers")
 app.add_typer(history.app, name="history")
 app.add_typer(queue.app, name="queue")
+app.add_typer(report.app, name="report")
 app.add_typer(train.app, name="train")
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130

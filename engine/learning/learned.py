@@ -117,7 +117,9 @@ class LearnedAverages:
         """Send what waits and stop. The store's client is its owner's."""
         self._closing.set()
         if self._task is not None:
-            await asyncio.wait((self._task,))  # not cancelled: what is on its way would be neither sent nor dropped
+            await asyncio.wait(
+                (self._task,)
+            )  # not cancelled: what is on its way would be neither sent nor dropped
         if self._unsent:
             await self.flush()
 

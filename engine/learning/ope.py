@@ -185,10 +185,21 @@ def _estimated(weights: Sequence[float], rewards: Sequence[float], agreed: int, 
     )
 
 
-def _propensity(row: DecisionRow) -> float:
+def has_propensities(row: DecisionRow) -> bool:
+    """Whether the probability of every candidate was recorded."""
+    return _own(row) is not None
+
+
+def _own(row: DecisionRow) -> float | None:
+    """Probability of who was chosen; ``None`` when those that were recorded are no probabilities."""
     total = sum(o.propensity for o in row.options)
     own = next((o.propensity for o in row.options if o.agent == row.agent), 0.0)
-    if own <= 0.0 or abs(total - 1.0) > ROUNDING:
+    return own if own > 0.0 and abs(total - 1.0) <= ROUNDING else None
+
+
+def _propensity(row: DecisionRow) -> float:
+    own = _own(row)
+    if own is None:
         raise InvalidInput(
             f"a decision for {row.agent} was recorded without the probability of every candidate",
             hint="only decisions made with learn.enabled can be evaluated",
