@@ -103,7 +103,7 @@ class TrainSettings(Section):
     """A longer text or label is a mistake, most often a quotation mark that nothing closes."""
     test_share: Share = 0.2
     """Part of every label's rows that only the figures are made from."""
-    calibration_share: Share = 0.2
+    calibration_share: Share = 0.1
     """Part of the rest that is kept to choose confidence and threshold on, where cross-validation cannot: with
     ``--finetune``, and without out-of-scope rows."""
     reject_max: Share = 0.02
