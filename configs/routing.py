@@ -42,6 +42,13 @@ class RoutingSettings(Section):
     """Agents that are compared in full and listed in the decision."""
     temperature: PositiveFloat = 0.04
     """Softmax temperature that turns scores into confidence."""
+    head_weight: Share = 0.08
+    """A trained head lowers an agent's intent by this times the log of its probability; agents that the head does
+    not know keep theirs."""
+    head_floor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
+    """No probability of the head counts as less, so that a cue can outweigh it."""
+    temperature_trained: PositiveFloat = 0.07
+    """``temperature`` where a trained head took part."""
     general_agent: Name = "general"
     weight_success: Share = 0.2
     weight_cost: Share = 0.02

@@ -1,12 +1,13 @@
-"""Whom a question is for, from its reading and a table of agents. Pure: numpy and standard library.
+"""Whom a question is for, from its reading, a table of agents and a trained head. Pure: numpy, standard library.
 
 ``match`` compares the question with every agent and keeps a shortlist. Which of those answers follows from their
-success, cost and latency (``engine/routing/select.py``). Reasons: docs/decisions/0007.
+success, cost and latency (``engine/routing/select.py``). Reasons: docs/decisions/0007 and 0016.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+import math
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,35 @@ from numpy.typing import NDArray
 
 from configs.routing import RoutingSettings
 from engine.routing.contract import Reading
+from engine.routing.head import Head
 from engine.routing.table import AgentTable
 from engine.routing.words import Hits, edges
 
 _NO_HITS = Hits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A trained head and the agents of one table that it knows."""
+
+    head: Head
+    agents: tuple[tuple[int, int], ...]
+    """Position in the table, position in ``head.labels``."""
+
+
+def bind(table: AgentTable, head: Head, digests: Mapping[str, str] | None = None) -> Trained | None:
+    """``head`` for the agents of ``table`` that it was trained for; ``None`` when there are none.
+
+    ``digests`` (``table.digest_of``) of the agents as they were then: one that has changed since is a stranger.
+    Without ``digests`` a name is enough. Once per table, not per question.
+    """
+    known = [
+        (table.places[label], i)
+        for i, label in enumerate(head.labels)
+        if label in table.places
+        and (digests is None or digests.get(label) == table.profiles[table.places[label]].digest)
+    ]
+    return Trained(head=head, agents=tuple(known)) if known else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +56,8 @@ class Match:
     intent: float
     cost: float
     latency: float
+    probability: float | None = None
+    """What the trained head says; ``None`` for an agent it does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +67,10 @@ class Shortlist:
     matches: tuple[Match, ...]
     familiar: bool
     """Whether the encoder could read the question; if not, only cues counted."""
+    trained: bool = False
+    """Whether a trained head took part."""
+    out_of_scope: bool = False
+    """No specialist reaches the bar: the question is nobody's, and so the general agent's."""
 
 
 def match(
@@ -47,23 +79,29 @@ def match(
     question: str,
     settings: RoutingSettings,
     barred: Container[str] = (),
+    head: Trained | None = None,
 ) -> Shortlist:
     """The ``shortlist`` agents that fit best, and the general agent in any case.
 
     Agents that are ``barred`` take nobody's place: if one of them is among the best, as many others join.
 
-    Intent = similarity + cue bonus + keyword bonuses. In a language the encoder does not know similarity says
-    nothing and an English keyword may be a word of that language, so only cues count (route.strategy).
+    Intent = similarity + cue bonus + keyword bonuses + ``head_weight`` × log of the head's probability. The last
+    is never above 0: a head takes from the agents it knows and gives to none, so that one it does not know
+    competes on the same scale. In a language the encoder does not know similarity and head say nothing and an
+    English keyword may be a word of that language, so only cues count (route.strategy).
     """
     familiar = reading.familiarity >= settings.familiarity_min and bool(reading.vector.any())
     vector = reading.vector if familiar else np.zeros_like(reading.vector)
     found = table.terms.find(edges(question, settings.keyword_chars))
     if not familiar:
         found = {i: Hits(hits.cues) for i, hits in found.items()}
+    said = _probabilities(head, reading, question) if head is not None and familiar else {}
     to_centre = table.centres @ vector
     preliminary = to_centre.astype(np.float64)
     for i, hits in found.items():
         preliminary[i] += _bonus(hits, settings)
+    for i, probability in said.items():
+        preliminary[i] += _doubt(probability, settings)
     kept = _best(preliminary, settings.shortlist, table.general)
     if len(kept) < len(table.names) and any(table.names[i] in barred for i in kept):
         others = np.array([name in barred for name in table.names])
@@ -78,21 +116,60 @@ def match(
             # A homonym: «rust» in a question that is clearly closer to everyday talk than to the Rust agent.
             hits = Hits((), hits.keywords)
         similarity = settings.example_weight * near + (1.0 - settings.example_weight) * centre[i]
-        matches.append(_match(table, i, similarity, hits, settings))
-    return Shortlist(matches=tuple(matches), familiar=familiar)
+        matches.append(_match(table, i, (similarity, hits, said.get(i)), settings))
+    return Shortlist(
+        matches=tuple(matches),
+        familiar=familiar,
+        trained=bool(said),
+        out_of_scope=_is_nobodys(matches, settings),
+    )
 
 
-def _match(table: AgentTable, i: int, similarity: float, hits: Hits, settings: RoutingSettings) -> Match:
-    intent = max(0.0, similarity + _bonus(hits, settings))
+def sureness(scores: Sequence[float], shortlist: Shortlist, settings: RoutingSettings) -> list[float]:
+    """How probably each of those with these ``scores`` is the one the question is for; they sum to 1.
+
+    Softmax at a temperature fitted on questions that neither the head nor the texts of the agents had seen.
+    """
+    temperature = settings.temperature_trained if shortlist.trained else settings.temperature
+    top = max(scores)
+    weights = [math.exp((score - top) / temperature) for score in scores]
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
+def _probabilities(trained: Trained, reading: Reading, question: str) -> dict[int, float]:
+    """By position in the table. Labels without an agent keep their share: it then lowers all the others alike."""
+    said: list[float] = trained.head.probabilities(reading.vector, question).tolist()
+    return {agent: said[label] for agent, label in trained.agents}
+
+
+def _doubt(probability: float, settings: RoutingSettings) -> float:
+    return settings.head_weight * math.log(max(probability, settings.head_floor))
+
+
+def _match(table: AgentTable, i: int, fit: tuple[float, Hits, float | None], settings: RoutingSettings) -> Match:
+    similarity, hits, probability = fit
+    intent = similarity + _bonus(hits, settings)
+    if i == table.general:
+        # What nobody else is for is the general agent's, so its intent is never below the bar for others.
+        intent = max(intent, settings.out_of_scope)
+    if probability is not None:
+        intent += _doubt(probability, settings)
     return Match(
         agent=table.names[i],
         similarity=similarity,
         hits=hits,
-        # What nobody else is for is the general agent's, so its intent is never below the bar for others.
-        intent=max(intent, settings.out_of_scope) if i == table.general else intent,
+        intent=max(0.0, intent),
         cost=table.profiles[i].cost,
         latency=table.profiles[i].latency,
+        probability=probability,
     )
+
+
+def _is_nobodys(matches: Sequence[Match], settings: RoutingSettings) -> bool:
+    intents = {m.agent: m.intent for m in matches}
+    general = intents.get(settings.general_agent)
+    return general is not None and general == max(intents.values()) and general <= settings.out_of_scope
 
 
 def _bonus(hits: Hits, settings: RoutingSettings) -> float:

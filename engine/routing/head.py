@@ -125,6 +125,21 @@ class Head:
             scope=1.0 / (1.0 + np.exp(-np.clip(logit, -LOGIT_MAX, LOGIT_MAX))),
         )
 
+    def probabilities(self, vector: NDArray[np.float32], text: str) -> Floats:
+        """``judge`` of one text, shape (labels,), without its scope and with only those parts that have a weight:
+        a decision waits for this. ``vector`` is finite and of shape (384,).
+        """
+        w = self.weights
+        cue, keyword, vote = w.blend[1:].tolist()
+        parts = np.zeros((4, len(self.labels)))
+        parts[0] = self._linear(vector, text)[0]
+        if vote:
+            self._near(vector, parts, (float(w.sharpness),))
+        if cue or keyword:
+            self._hits(text, parts)
+        mixed = w.blend @ parts
+        return np.exp(mixed - _log_sum(mixed))
+
     def signals(
         self, vectors: NDArray[np.float32], texts: Sequence[str], sharpness: Sequence[float] | None = None
     ) -> Signals:
@@ -138,9 +153,7 @@ class Head:
         for i, text in enumerate(texts):
             parts[0, i], scope[i, 0], scope[i, 1], scope[i, 5] = self._linear(vectors[i], text)
             scope[i, 2:5] = self._near(vectors[i], parts[:, i], sharp)
-            for label, hits in self._terms.find(edges(text, CHARS_MAX)).items():
-                parts[1, i, label] = float(bool(hits.cues))
-                parts[2, i, label] = min(len(hits.keywords), KEYWORDS_MAX)
+            self._hits(text, parts[:, i])
         return Signals(parts=parts, scope=scope)
 
     def _linear(self, vector: Singles, text: str) -> tuple[Floats, float, float, float]:
@@ -153,7 +166,7 @@ class Head:
             logits += w.words[places].sum(axis=0) / np.sqrt(rarity @ rarity)
         raw = logits.astype(np.float64)
         top = float(raw[:count].max())
-        energy = top + math.log(float(np.exp(raw[:count] - top).sum()))
+        energy = _log_sum(raw[:count])
         return raw[:count] - energy, top - energy, energy, float(raw[count]) - energy if len(raw) > count else 0.0
 
     def _near(self, vector: Singles, parts: Floats, sharpness: Sequence[float]) -> tuple[float, float, float]:
@@ -172,6 +185,12 @@ class Head:
             parts[3 + i] = np.log((votes / votes.sum() + VOTE_FLOOR) / (1.0 + count * VOTE_FLOOR))
         near = np.sort(cosines)[-NEAR_ROWS:]
         return float(near[-1]), float(near.sum()) / len(near), float((centres @ vector).max())
+
+    def _hits(self, text: str, parts: Floats) -> None:
+        """Fills the cues and keywords of one row."""
+        for label, hits in self._terms.find(edges(text, CHARS_MAX)).items():
+            parts[1, label] = float(bool(hits.cues))
+            parts[2, label] = min(len(hits.keywords), KEYWORDS_MAX)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name, none of objects: for ``numpy.savez`` and ``from_arrays``."""
@@ -211,6 +230,11 @@ def log_sum(rows: Floats) -> Floats:
     """Log of the sum of exponentials of each row."""
     top = rows.max(axis=1)
     return top + np.log(np.exp(rows - top[:, None]).sum(axis=1))
+
+
+def _log_sum(row: Floats) -> float:
+    top = float(row.max())
+    return top + math.log(float(np.exp(row - top).sum()))
 
 
 def _terms(weights: Weights) -> Iterator[tuple[int, Term]]:

@@ -7,7 +7,6 @@ best may still be tried to learn from it: ``engine/routing/explore.py`` starts f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from typing import Final, NamedTuple
 
 from configs.routing import RoutingSettings
 from engine.errors import NoAgentFits
-from engine.routing.decide import Match, Shortlist
+from engine.routing.decide import Match, Shortlist, sureness
 from engine.types import Averages, Candidate
 
 FRESH: Final = Averages(success=1.0)
@@ -82,7 +81,7 @@ def rank(
     return Ranking(
         agent=winner.agent,
         # Scores are negated in rows.
-        confidence=1.0 / sum([math.exp((free[0] - score) / settings.temperature) for score in free]),
+        confidence=sureness([-score for score in free], shortlist, settings)[0],
         reason=_reason(candidates, shortlist.familiar, settings),
         candidates=tuple(candidates),
         margin=free[1] - free[0] if len(free) > 1 else winner.score,
@@ -131,6 +130,7 @@ def _candidate(row: _Row, m: Match, dominated_by: str, why: str) -> Candidate:
         latency=-row.latency,
         excluded=why,
         dominated_by=dominated_by,
+        probability=m.probability,
     )
 
 

@@ -5,9 +5,11 @@ A profile is made once per registration, a table once per generation of the regi
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 import numpy as np
@@ -39,11 +41,20 @@ def anchor_texts(capability: AgentCapability, settings: RoutingSettings) -> tupl
     return tuple(dict.fromkeys(text for text in stripped if text))
 
 
+def digest_of(capability: AgentCapability) -> str:
+    """32 hex digits of everything an agent says about what it is for. A head trained for one digest says nothing
+    of another."""
+    said = [capability.description, *(list(each) for each in (capability.examples, capability.cues))]
+    return blake2b(json.dumps([*said, list(capability.keywords)]).encode(), digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One agent, ready to be compared."""
 
     name: str
+    digest: str
+    """``digest_of`` its capability."""
     anchors: Vectors
     """One row per text of ``anchor_texts``."""
     centre: Vectors
@@ -65,6 +76,7 @@ def profile(capability: AgentCapability, anchors: Vectors, settings: RoutingSett
     half = settings.latency_half_ms
     return Profile(
         name=capability.name,
+        digest=digest_of(capability),
         anchors=anchors,
         # Anchors that cancel out have no centre; the first one stands for it.
         centre=mean / np.float32(length) if length > 1e-6 else anchors[0],
@@ -81,6 +93,8 @@ class AgentTable:
     generation: int
     profiles: tuple[Profile, ...]
     names: tuple[str, ...]
+    places: Mapping[str, int]
+    """Position of each name."""
     centres: Vectors
     """Shape (agents, 384)."""
     costs: NDArray[np.float64]
@@ -105,17 +119,19 @@ def stack(generation: int, profiles: Iterable[Profile], general_agent: str) -> A
     """Profiles as one table, ordered by name so that ties fall the same way in every process."""
     ordered: Sequence[Profile] = sorted(profiles, key=lambda p: p.name)
     names = tuple(p.name for p in ordered)
+    places = {name: i for i, name in enumerate(names)}
     ends = np.cumsum([len(p.anchors) for p in ordered], dtype=np.intp)
     few = bool(ordered) and int(ends[-1]) <= STACKED_ROWS
     return AgentTable(
         generation=generation,
         profiles=tuple(ordered),
         names=names,
+        places=places,
         centres=np.stack([p.centre for p in ordered]) if ordered else np.empty((0, 0), np.float32),
         costs=np.array([p.cost for p in ordered]),
         latencies=np.array([p.latency for p in ordered]),
         terms=TermIndex((i, t) for i, p in enumerate(ordered) for t in p.terms),
-        general=names.index(general_agent) if general_agent in names else None,
+        general=places.get(general_agent),
         anchors=np.concatenate([p.anchors for p in ordered]) if few else None,
         starts=np.concatenate((np.zeros(1, np.intp), ends[:-1])),
     )
