@@ -76,16 +76,16 @@ def rank(
         if not above and not row.barred:
             front.append(row)
         candidates.append(_candidate(row, matches[row.agent], above, barred.get(row.agent, "")))
-    free = [row.score for row in rows if not row.barred]
+    free = [-row.score for row in rows if not row.barred]
     winner = candidates[0]
+    nobodys = shortlist.out_of_scope and winner.agent == settings.general_agent
     return Ranking(
         agent=winner.agent,
-        # Scores are negated in rows.
-        confidence=sureness([-score for score in free], shortlist, settings)[0],
-        reason=_reason(candidates, shortlist.familiar, settings),
+        confidence=sureness(free, shortlist, settings)[0],
+        reason=_reason(candidates, nobodys, shortlist.familiar, settings),
         candidates=tuple(candidates),
-        margin=free[1] - free[0] if len(free) > 1 else winner.score,
-        out_of_scope=_nobody_elses(winner, settings),
+        margin=free[0] - free[1] if len(free) > 1 else winner.score,
+        out_of_scope=nobodys,
     )
 
 
@@ -128,23 +128,19 @@ def _candidate(row: _Row, m: Match, dominated_by: str, why: str) -> Candidate:
         success=-row.success,
         cost=-row.cost,
         latency=-row.latency,
+        probability=m.probability,
         excluded=why,
         dominated_by=dominated_by,
-        probability=m.probability,
     )
 
 
-def _nobody_elses(winner: Candidate, settings: RoutingSettings) -> bool:
-    return winner.agent == settings.general_agent and winner.intent <= settings.out_of_scope
-
-
-def _reason(ranked: Sequence[Candidate], familiar: bool, settings: RoutingSettings) -> str:
+def _reason(ranked: Sequence[Candidate], nobodys: bool, familiar: bool, settings: RoutingSettings) -> str:
     """The numbers as one sentence for people, and another one about a better one that may not answer."""
     winner = ranked[0]
     second = next((c for c in ranked[1:] if not c.excluded), None)
     better = next((c for c in ranked if c.excluded and c.score > winner.score), None)
     kept_out = f" {better.agent} fits better but may not answer: {better.excluded}." if better else ""
-    if not _nobody_elses(winner, settings):
+    if not nobodys:
         said = f" and the question says {', '.join(map(repr, winner.keyword_hits))}" if winner.keyword_hits else ""
         rest = f", before {second.agent} with {second.score:.2f}" if second else ""
         fits = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from configs.routing import RoutingSettings
@@ -99,8 +101,16 @@ def test_the_margin_is_the_distance_to_the_second() -> None:
 
 
 @pytest.mark.req("route.strategy")
-@pytest.mark.parametrize(("specialist", "out"), [(0.29, True), (0.31, False)])
-def test_a_question_nobody_is_for_is_out_of_scope(specialist: float, out: bool) -> None:
-    """The general agent's floor is the bar of 0.3."""
-    assert _rank(_match("general", 0.3), _match("python", specialist)).out_of_scope is out
-    assert _rank(_match("general", 0.5), _match("python", specialist)).out_of_scope is False
+def test_a_question_nobody_is_for_is_out_of_scope_when_the_general_agent_gets_it() -> None:
+    """Not when somebody else wins by success, and not when the shortlist says that somebody is for it."""
+    matches = (_match("general", 0.3), _match("python", 0.29))
+    nobodys = Shortlist(matches=matches, familiar=True, out_of_scope=True)
+    assert rank(nobodys, {}, FLAT).out_of_scope is True
+    assert rank(nobodys, {"general": Averages(success=0.5)}, FLAT).out_of_scope is False
+    assert rank(Shortlist(matches=matches, familiar=True), {}, FLAT).out_of_scope is False
+
+
+def test_what_the_head_says_is_in_the_record() -> None:
+    """The probability of an agent that it knows, nothing for another one."""
+    known = replace(_match("python", 0.5), probability=0.75)
+    assert [c.probability for c in _rank(known, _match("rust", 0.4)).candidates] == [0.75, None]
