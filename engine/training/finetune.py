@@ -191,7 +191,7 @@ def _train(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         if on_step is not None:
             on_step(done, len(batches))
     model.eval()
