@@ -27,6 +27,7 @@ def broken_references(stack: Stack) -> Iterator[Found]:
     yield from _routing(stack)
     yield from _chains(stack)
     yield from _model_policies(stack)
+    yield from _experiments(stack)
 
 
 def _mapping(node: Node) -> dict[str, Node]:
@@ -104,6 +105,19 @@ def _model_policies(stack: Stack) -> Iterator[Found]:
         yield from _missing(stack, "roles", ("policies", role), role)
     yield from broken_instances(stack.values)
     yield from useless_rules(stack.values)
+
+
+def _experiments(stack: Stack) -> Iterator[Found]:
+    """What an arm replaces, and by what."""
+    experiments = stack.values.get("experiments")
+    for number, experiment in enumerate(experiments if isinstance(experiments, list) else []):
+        arms = _mapping(experiment).get("arms")
+        for index, arm in enumerate(arms if isinstance(arms, list) else []):
+            for kind in ("agents", "models"):
+                for name, instead in _mapping(_mapping(arm).get(kind)).items():
+                    path: KeyPath = ("experiments", number, "arms", index, kind, name)
+                    yield from _missing(stack, kind, path, name)
+                    yield from _missing(stack, kind, path, instead)
 
 
 def _chains(stack: Stack) -> Iterator[Found]:

@@ -134,7 +134,7 @@ class TrainSettings(Section):
     large_rows: PositiveInt = 5_000
     examples_max: PositiveInt = 10_000
     """Rows kept for the vote of the nearest, spread over the labels; 384 bytes each."""
-    sharpness: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (10.0, 20.0, 40.0)
+    sharpness: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (10.0, 20.0, 40.0, 80.0)
     """How much a nearer example outvotes a farther one; the best of these is taken."""
     complexity_vector_penalty: PositiveFloat = 0.75
     """Complexity head: how much the weights of a question's vector are kept small."""
@@ -225,25 +225,3 @@ class RegistrySettings(Section):
     """A replica that is silent for so long has taken its Python handlers with it."""
     keep_s: PositiveInt = 2_592_000
     """What is registered is forgotten when no replica has run for so long."""
-
-
-class Arm(Section):
-    """One side of an experiment."""
-
-    name: Name
-    share: Annotated[float, Field(ge=0.0, le=1.0)]
-    """Part of the traffic; what the arms leave over is the control group."""
-    agents: dict[Name, Name] = Field(default={})
-    """Agent that was chosen → agent that answers instead."""
-    models: dict[Name, Name] = Field(default={})
-    """Model of the chain → model that is asked instead."""
-
-
-class Experiment(Section):
-    """Sticky shares of traffic with automatic roll-back (route.split)."""
-
-    name: Name
-    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
-    enabled: bool = True
-    by: Literal["user", "tenant", "request"] = "user"
-    """Whose requests stay on one arm."""

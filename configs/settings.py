@@ -31,7 +31,6 @@ from configs.policies import RolePolicy
 from configs.redis_url import check_redis_url
 from configs.resilience import BreakerSettings, ChainSettings, LimiterSettings, QueueSettings, ShieldSettings
 from configs.routing import (
-    Experiment,
     LearnSettings,
     RegistrySettings,
     RoutingSettings,
@@ -39,6 +38,7 @@ from configs.routing import (
     TrainSettings,
 )
 from configs.section import File, Name, Section, at_most
+from configs.splits import Experiment, SplitSettings
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -191,6 +191,7 @@ class Settings(Section):
     """How the models of a role are ordered (route.models); a role that is not here keeps its own order."""
     experiments: tuple[Experiment, ...] = ()
     """Shares of traffic that try something else (route.split); the first one that applies to a request counts."""
+    splits: SplitSettings = SplitSettings()
     agents: tuple[AgentCapability, ...] = ()
     teams: tuple[TeamSettings, ...] = ()
     tools: tuple[ToolSettings, ...] = ()

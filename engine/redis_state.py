@@ -15,6 +15,8 @@ from configs.settings import Settings
 from engine.embedded import Hold
 from engine.once import Once
 from engine.redis_client import connect
+from engine.splits.contract import SplitState
+from engine.splits.redis_splits import RedisSplits
 from memory.embedded.attach import attach
 from memory.embedded.redis_server import redis_state
 from memory.errors import BackendUnavailable
@@ -32,6 +34,10 @@ class StateRedis:
     async def client(self) -> Redis:
         """The client. Raises ``BackendUnavailable`` when there is no server and none can be started."""
         return await self._client.get()
+
+    async def splits(self) -> SplitState:
+        """Shared state of experiments. Raises ``BackendUnavailable``."""
+        return RedisSplits(await self.client(), self._settings.splits)
 
     def missed(self) -> None:
         """Somebody found it gone. A minder restarts its server by itself; when both are gone, this does."""

@@ -43,6 +43,7 @@ ADAPTERS = {
     *("agents.model", "memory.hot", "memory.warm", "memory.cold"),
     *("engine.cache.exact", "engine.cache.semantic", "engine.resilience.shared", "engine.cost.journal"),
     *("engine.queue.redis_queue", "engine.registry.redis_registry", "engine.learning.redis_outcomes"),
+    "engine.splits.redis_splits",
 }
 PLANTED = {
     "configs/planted.py": "import engine.types\n",
