@@ -25,7 +25,7 @@ WINDOW: Final = 50
 """Requests over which a share is taken."""
 FAILING, HEALTHY = 0.4, 0.99
 LEFT, BACK = 0.1, 0.8
-REPLICAS, DELAY = 4, 4
+ALONE, REPLICAS, DELAY = 1, 4, 4
 STRATEGIES: Final = ("thompson", "linucb")
 
 
@@ -78,7 +78,7 @@ def run(settings: Settings, on_step: Callable[[str], None], out: Path | None = N
     return report("healing", figures, notes=notes)
 
 
-def scene(replicas: int = 1, delay: int = 0) -> Scene:
+def scene(replicas: int = ALONE, delay: int = 0) -> Scene:
     """Healthy, failing, healthy again."""
     return Scene(
         success=lambda n: FAILING if FAILS <= n < RECOVERS else HEALTHY,
@@ -104,7 +104,7 @@ def healed(one: Run) -> Healed:
 
 def keeps(settings: Settings, success: float, seed: int) -> float:
     """Share of its own questions that an agent keeps that is this good throughout."""
-    steady = Scene(success=lambda _: success, requests=TWIN_REQUESTS)
+    steady = Scene(success=lambda _: success, requests=TWIN_REQUESTS, replicas=ALONE)
     return share(world.run(steady, settings, seed).asked, 0, TWIN_REQUESTS)
 
 

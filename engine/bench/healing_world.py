@@ -36,7 +36,7 @@ class Scene:
     success: Callable[[int], float]
     """Of request number n."""
     requests: int
-    replicas: int = 1
+    replicas: int
     delay: int = 0
     """Requests after which an outcome, or what another replica has learned, is known to a replica."""
 

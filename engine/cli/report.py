@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Reports out of the history.", no_args_is_help=True)
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+LIMIT = 100_000
+"""Rows that fit into memory many times."""
 EMPTY = (
     "No routed request has been recorded since then: ask something (`switchgear ask`), "
     "check `history.enabled`, or look further back with --since."
@@ -39,7 +41,7 @@ def _report() -> None:
 @app.command("router")
 def router(
     since: Annotated[str, typer.Option("--since", help="How far back: 90m, 12h, 7d, 4w.")] = "7d",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The latest so many requests.")] = 100_000,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The latest so many requests.")] = LIMIT,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots.", dir_okay=False)] = None,
     profile: options.Profile = None,
     config: options.ConfigFile = None,

@@ -14,6 +14,7 @@ from configs.routing import LearnSettings
 from configs.settings import RedisSettings
 from engine.learning.contract import Outcomes, RouteResult
 from engine.learning.inmemory import LocalOutcomes
+from engine.learning.learned import LearnedAverages
 from engine.learning.redis_outcomes import RedisOutcomes
 from engine.redis_client import connect
 from memory.errors import BackendUnavailable
@@ -127,6 +128,24 @@ async def redis(redis_state_url: str) -> AsyncIterator[Redis]:
     """A client of the test's own."""
     async with connect(redis_state_url, None, RedisSettings(timeout_s=20)) as client:
         yield client
+
+
+@pytest.mark.req("route.learn")
+async def test_processes_learn_from_each_other_through_a_real_redis(redis: Redis, clock: FakeClock):
+    """Whole: one process records behind its answers, another one reads its copy after a refresh."""
+    store = RedisOutcomes(redis, RULES, timeout_s=20, key=f"learn:{uuid.uuid4()}")
+
+    async def opened() -> Outcomes:
+        return store
+
+    one, other = (LearnedAverages(RULES, opened, clock=clock) for _ in range(2))
+    one.record([ended(False)] * 5)
+    await one.aclose()
+    assert (await other.health(["python"])) == {}
+    await other.flush()
+    known = (await other.health(["python"]))["python"]
+    assert (known.held, known.success) == (True, pytest.approx(0.9**5, rel=1e-3))
+    await other.aclose()
 
 
 @pytest.mark.req("route.learn")
