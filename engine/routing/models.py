@@ -86,17 +86,15 @@ def order_models(chain: Sequence[str], policy: RolePolicy, facts: Facts, situati
     rule = _budget_rule(policy, situation)
     allowed, out = _allowed(_families(chain, facts), facts, situation, rule)
     why += [f"{model}: {reason}" for model, reason in out.items()]
-    full = {
-        m: lack for f in allowed for m in f.members if (lack := room(situation.limits.get(m), *_tokens(situation)))
-    }
-    rank = {m: _region_rank(facts[m], policy) for f in allowed for m in f.members}
+    full = _without_room(allowed, situation) if situation.limits else {}
+    rank = {m: _region_rank(facts[m], policy) for f in allowed for m in f.members} if policy.regions else {}
 
     sample = situation.sample
     if policy.policy == "weighted" and allowed:
         first, sample = pick([_weight(f, facts, full) for f in allowed], sample)
         why.append(f"weighted: {allowed[first].name} was drawn")
         allowed = [allowed[first], *(f for f in allowed if f is not allowed[first])]
-    shares = {m: facts[m].weight for f in allowed for m in f.members}
+    shares = {m: facts[m].weight for f in allowed if len(f.members) > 1 for m in f.members}
     families = [balanced(f, shares, situation.limits, full, rank, sample) for f in allowed]
     why += [f"{f.name}: {f.members[0]} of its {len(f.members)} instances" for f in families if len(f.members) > 1]
     families = _by_policy(families, policy, facts, situation, frozenset(full), why)
@@ -145,6 +143,11 @@ def _without(families: list[Family], reasons: Mapping[str, str]) -> tuple[list[F
         return families, out
     kept = (Family(f.name, tuple(m for m in f.members if m not in out)) for f in families)
     return [family for family in kept if family.members], out
+
+
+def _without_room(families: list[Family], situation: Situation) -> dict[str, str]:
+    limits, tokens = situation.limits, _tokens(situation)
+    return {m: lack for f in families for m in f.members if (lack := room(limits.get(m), *tokens))}
 
 
 def _tokens(situation: Situation) -> tuple[int, int]:

@@ -199,8 +199,10 @@ def test_a_plan_has_a_chain_per_role_in_play() -> None:
     assert plan.roles == {"default": ("a", "a2", "c"), "talk": ("b", "c")}
     assert plan.skipped == {"b": "calls no tools"}
     assert plan.why == ("default: b: calls no tools", "default: a: a of its 2 instances")
-    own = orders.plan([_agent(own_handler=True), _agent("gone")], AT)
+    own = orders.plan([_agent("talk", own_handler=True), _agent("gone")], AT)
     assert (own.roles, own.skipped) == ({"default": ("a", "a2", "b", "c")}, {})
+    twice = orders.plan([_agent(needs_tools=True), _agent()], AT)
+    assert twice.roles == {"default": ("a", "a2", "c")}
 
 
 @pytest.mark.req("route.models")

@@ -89,6 +89,12 @@ POLICY = "roles: {default: [smollm2, gpt-6-luna], talk: [gpt-6-luna]}\npolicies:
             "lengths[1] never applies",
         ),
         (
+            POLICY
+            % ("policy: by_length, lengths: [{up_to: 9, models: [smollm2]}, {up_to: 9, models: [smollm2]}]", ""),
+            "policies.default",
+            "lengths[1] never applies",
+        ),
+        (
             POLICY % ("", "times: [{start: '08:00', end: '09:00', models: [smollm2]}]"),
             "policies.talk.times[0].models[0]",
             "never applies",
