@@ -38,6 +38,8 @@ class LearnedAverages:
         self._outcomes: Outcomes | None = None
         self._view: dict[str, Tally] = {}
         """By the store's clock, with everything counted that is in ``_unsent``."""
+        self._shown: dict[str, tuple[float, Averages]] = {}
+        """Averages of ``_view`` and when they were made."""
         self._ahead_s = 0.0
         """The store's clock less ours."""
         self._synced = False
@@ -59,8 +61,17 @@ class LearnedAverages:
         if not self._rules.enabled:
             return {}
         self._want(subjects)
-        now_s = self._store_s()
-        return {s: aged(self._view[s], self._rules, now_s).averages() for s in subjects if s in self._view}
+        now_s, found = self._store_s(), dict[str, Averages]()
+        for subject in subjects:
+            shown = self._shown.get(subject)
+            if shown is None or now_s - shown[0] >= self._rules.refresh_s:
+                tally = self._view.get(subject)
+                if tally is None:
+                    continue
+                # Ageing costs more than all the rest of a choice, and changes nothing within a second.
+                shown = self._shown[subject] = (now_s, aged(tally, self._rules, now_s).averages())
+            found[subject] = shown[1]
+        return found
 
     async def health(self, agents: Sequence[str]) -> Mapping[str, Averages]:
         """``engine.routing.contract.AgentHealth``: by the agents' names."""
@@ -149,6 +160,7 @@ class LearnedAverages:
         ahead_s = stands.now_s - self._clock()
         if not self._synced:  # what was kept so far was kept by our own clock
             self._view = {s: replace(t, at_s=t.at_s + ahead_s) for s, t in self._view.items()}
+            self._shown.clear()
         self._ahead_s, self._synced = ahead_s, True
         self._reason, self._lost_s = "", None
         for subject, tally in stands.tallies.items():
@@ -161,7 +173,9 @@ class LearnedAverages:
         if subject not in self._view and len(self._view) >= self._rules.subjects_max:
             oldest = min(self._view, key=lambda s: self._view[s].at_s)
             del self._view[oldest]
+            self._shown.pop(oldest, None)
         self._view[subject] = tally
+        self._shown.pop(subject, None)
 
     def _wake(self) -> None:
         if not self._closing.is_set() and (self._task is None or self._task.done()):
