@@ -28,6 +28,7 @@ from engine.cli import (
     queue,
     report,
     route,
+    split,
     train,
 )
 from engine.cli.console import drop_stdout, err, print_error, print_version
@@ -62,6 +63,7 @@ app.command("chaos")(chaos.chaos)
 app.add_typer(breakers.app, name="breakers")
 app.add_typer(history.app, name="history")
 app.add_typer(queue.app, name="queue")
+app.add_typer(split.app, name="split")
 app.add_typer(report.app, name="report")
 app.add_typer(train.app, name="train")
 

@@ -29,7 +29,7 @@ DECIDING = {
     *("engine.strategies.merge", "engine.gateway.admit"),
     *("engine.ticket", "engine.queue.contract", "engine.queue.stored"),
     *("engine.registry.contract", "engine.registry.stored"),
-    *("engine.splits.assign", "engine.splits.contract", "engine.splits.judge"),
+    *("engine.splits.assign", "engine.splits.contract", "engine.splits.judge", "engine.splits.report"),
     *("engine.history.contract", "engine.history.labelled", "engine.history.record"),
     *("engine.routing.balance", "engine.routing.facts", "engine.routing.limits"),
     *("engine.routing.features", "engine.routing.head"),
