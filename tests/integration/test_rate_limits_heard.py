@@ -27,10 +27,12 @@ HEADERS = {"X-RateLimit-Remaining-Requests": "2", "X-RateLimit-Reset-Requests": 
 TOLD = RateLimits(requests=Quota(left=2, reset_s=30.0))
 
 
-def _route(url: str, heard: Heard) -> OpenAIChat:
-    return open_model(
+async def _route(url: str, heard: Heard) -> OpenAIChat:
+    route = open_model(
         "m", settings_for(url), {KEY_NAME: KEY}, hear=lambda model, said: heard.append((model, said))
     )
+    await route.warm()  # seconds of imports on a busy machine, which are no part of the answer
+    return route
 
 
 @pytest.mark.req("route.adapt")
@@ -47,7 +49,7 @@ async def test_every_answer_tells_what_is_left(provider: ScriptedProvider, play:
     """Once per answer, under the id of the model, also when the answer is of no use."""
     provider.script(play)
     heard: Heard = []
-    model = _route(provider.url, heard)
+    model = await _route(provider.url, heard)
     await listen(model)
     assert heard == [("m", TOLD)]
     await model.aclose()
@@ -57,7 +59,7 @@ async def test_every_answer_tells_what_is_left(provider: ScriptedProvider, play:
 async def test_a_provider_that_says_nothing_is_not_reported(provider: ScriptedProvider) -> None:
     """No observation is not an observation of nothing."""
     heard: Heard = []
-    model = _route(provider.url, heard)
+    model = await _route(provider.url, heard)
     assert (await listen(model)).text == "ok"
     assert heard == []
     await model.aclose()
@@ -85,6 +87,8 @@ async def test_a_key_that_is_used_up_hands_over_to_the_other_one_until_its_reset
         name: open_model(name, settings, keys, hear=lambda model, said: book.heard(model, said, clock()))
         for name in settings.models
     }
+    for route in routes.values():
+        await route.warm()
     asker = Registered(capability=AgentCapability(name="n", description="d"))
 
     async def ask() -> str:
