@@ -23,6 +23,7 @@ DECIDING = {
     *("engine.learning.results", "engine.learning.table"),
     *("engine.routing.explore", "engine.routing.turns"),
     *("engine.routing.policy", "engine.routing.traits"),
+    *("engine.gateway.data_class", "engine.gateway.health_data", "engine.gateway.identifiers", "engine.routing.locality"),
     *("engine.resilience.gradient", "engine.resilience.latency"),
     *("engine.resilience.breaker", "engine.resilience.window", "engine.resilience.classify"),
     *("engine.resilience.record", "engine.resilience.retry", "engine.resilience.timing", "engine.resilience.wire"),

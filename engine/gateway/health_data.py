@@ -1,0 +1,124 @@
+"""Health data of somebody: record numbers, diagnosis codes, conditions, medicines (admit.data). Pure, linear time.
+
+A condition alone is a topic; it counts when a person and a word that connects the two stand before it. Not
+personal data in general: ``engine/gateway/data_class.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+_NEAR: Final = 40
+"""Characters around a diagnosis code in which its context may stand."""
+_CONDITIONS: Final = """
+    diabetes diabetic cancer carcinoma tumour tumor leukemia leukaemia lymphoma hiv aids hepatitis tuberculosis
+    asthma copd epilepsy schizophrenia bipolar depression anxiety adhd autism dementia alzheimer alzheimers
+    parkinson parkinsons sclerosis arthritis hypertension stroke pneumonia anemia anaemia psoriasis crohn crohns
+    migraine pregnant pregnancy miscarriage abortion chlamydia syphilis gonorrhea herpes anorexia bulimia ptsd
+    melanoma chemotherapy dialysis biopsy
+"""
+_MEDICINES: Final = """
+    metformin insulin sertraline fluoxetine lisinopril atorvastatin amlodipine levothyroxine omeprazole warfarin
+    methotrexate prednisone oxycodone morphine methadone lithium quetiapine escitalopram citalopram ritalin
+    methylphenidate xanax alprazolam ibuprofen amoxicillin tamoxifen humira adalimumab
+"""
+_TERMS: Final = frozenset((*_CONDITIONS.split(), *_MEDICINES.split()))
+_TOKEN: Final = re.compile(r"[A-Za-z]{1,30}(?:'[a-z]{1,3})?|[.?!\n]")
+_ENDS: Final = frozenset(".?!\n")
+_TITLES: Final = frozenset(("mr", "mrs", "ms", "miss", "dr", "herr", "frau"))
+_ONE: Final = frozenset(("the", "our", "my", "this", "your"))
+_MYSELF: Final = frozenset(("i", "i'm", "i've", "he", "she", "he's", "she's"))
+_KIN: Final = """
+    wife husband son daughter mother father mum mom dad brother sister partner child friend colleague employee
+    boss     neighbour neighbor grandmother grandfather aunt uncle
+"""
+_FAMILY: Final = frozenset(_KIN.split())
+_STRONG: Final = """
+    diagnosed diagnosis prescribed suffer suffers suffering treated positive hospitalised hospitalized admitted
+    undergoing receiving history recovering living put
+"""
+_TOLD: Final = frozenset(_STRONG.split())
+_SAID: Final = frozenset(
+    ("has", "have", "had", "take", "takes", "taking", "am", "is", "was", "with", "i'm", "i've", "he's", "she's")
+)
+_FIELD: Final = frozenset(("research", "researcher", "study", "studies", "paper", "clinic", "centre", "charity"))
+_OPENING: Final = frozenset(("the", "a", "an", "what", "how", "why", "when", "is", "does", "do", "if", "which"))
+_FAR: Final = -1_000
+_WHO_TOLD, _TOLD_TERM, _WHO_SAID, _SAID_TERM = 14, 8, 6, 3
+"""Words at most from a person to what was told of it, from there to the condition; the same for weaker verbs."""
+_RECORD: Final = re.compile(
+    r"\b(?:mrn|medical record(?: number| no\.?)?|patient (?:id|number|no\.?|record)|patientennummer"
+    r"|hospital number)"
+    r"[\s:#.-]{0,4}(?:is )?[a-z]{0,4}-?\d[\d-]{3,14}"
+)
+_ICD: Final = re.compile(r"(?<![\w.-])[A-TV-Z]\d[0-9AB](?:\.[0-9A-Z]{1,4})?(?![\w-])")
+_ICD_CONTEXT: Final = re.compile(
+    r"\b(?:diagnos\w{1,4}|dx|patient|admitted|suffers|icd(?:-?10)?(?:-cm)?(?: code)?)\b", re.IGNORECASE
+)
+_ICD_QUESTION: Final = re.compile(
+    r"\b(?:mean|means|meaning|stands? for|look ?up|explain|validate|regex|function|parse)\b", re.IGNORECASE
+)
+Rule = tuple[str, frozenset[str], Callable[[str, str], bool]]
+
+
+def health_of_somebody(text: str, _lower: str) -> bool:
+    """A condition or medicine soon after a person and a word that connects the two, in one sentence. One pass."""
+    who = told = said = _FAR
+    before, pending = "", False
+    for place, found in enumerate(_TOKEN.finditer(text)):
+        token, word = found[0], found[0].lower()
+        if pending and word not in _FIELD:
+            return True
+        pending = word in _TERMS and (place - told <= _TOLD_TERM or place - said <= _SAID_TERM)
+        if word == "." and before.lower() in _TITLES:
+            continue
+        if word in _ENDS:
+            who = told = said = _FAR
+        elif _is_person(token, word, before):
+            who = place
+        told = place if word in _TOLD and place - who <= _WHO_TOLD else told
+        said = place if _connects(word, before) and place - who <= _WHO_SAID else said
+        before = token
+    return pending
+
+
+def _is_person(token: str, word: str, before: str) -> bool:
+    """Whether ``token`` ends the mention of one person: I, my mother, our patient, Mr Keller, Maria Lopez."""
+    last = before.lower()
+    if word in _MYSELF or (word in _FAMILY and last == "my") or (word == "patient" and last in _ONE):
+        return True
+    if not token[0].isupper() or len(token) < 2:
+        return False
+    return last in _TITLES or last == "patient" or (before[:1].isupper() and last not in _OPENING)
+
+
+def _connects(word: str, before: str) -> bool:
+    return word in _SAID or (word == "on" and before.lower() in _SAID)
+
+
+def diagnosis_code(text: str, _lower: str) -> bool:
+    """A code of ICD-10 beside a word of diagnosis, unless the text asks about the code itself."""
+    if _ICD_QUESTION.search(text):
+        return False
+    return any(_ICD_CONTEXT.search(text[max(0, m.start() - _NEAR) : m.end() + _NEAR]) for m in _ICD.finditer(text))
+
+
+def medical_record(_text: str, lower: str) -> bool:
+    """A number that is called a medical record's or a patient's."""
+    return _RECORD.search(lower) is not None
+
+
+HEALTH_RULES: Final[tuple[Rule, ...]] = (
+    ("medical_record", frozenset(("mrn", "record", "patient", "patientennummer", "hospital")), medical_record),
+    (
+        "icd10",
+        frozenset(
+            ("icd", "diagnosis", "diagnosed", "diagnoses", "diagnose", "dx", "patient", "admitted", "suffers")
+        ),
+        diagnosis_code,
+    ),
+    ("health", _TERMS, health_of_somebody),
+)
+"""Name, the words of which a text needs one, and the test, given the text and the text in small letters."""
