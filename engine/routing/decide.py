@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.routing import RoutingSettings
-from engine.routing.contract import Reading
+from engine.routing.contract import Reading, Vectors
 from engine.routing.head import Head
 from engine.routing.table import AgentTable
 from engine.routing.words import Hits, edges
@@ -96,16 +96,10 @@ def match(
     if not familiar:
         found = {i: Hits(hits.cues) for i, hits in found.items()}
     said = _probabilities(head, reading, question) if head is not None and familiar else {}
+    doubts = {i: _doubt(probability, settings) for i, probability in said.items()}
     to_centre = table.centres @ vector
-    preliminary = to_centre.astype(np.float64)
-    for i, hits in found.items():
-        preliminary[i] += _bonus(hits, settings)
-    for i, probability in said.items():
-        preliminary[i] += _doubt(probability, settings)
-    kept = _best(preliminary, settings.shortlist, table.general)
-    if len(kept) < len(table.names) and any(table.names[i] in barred for i in kept):
-        others = np.array([name in barred for name in table.names])
-        kept = sorted({*kept, *_best(np.where(others, -np.inf, preliminary), settings.shortlist, None)})
+    few = len(table.names) <= settings.shortlist
+    kept = range(len(table.names)) if few else _shortlisted(table, to_centre, found, doubts, settings, barred)
     nearest = table.nearest(vector, kept)
     bar = nearest[kept.index(table.general)] - settings.cue_margin if table.general is not None else -1.0
     centre: list[float] = to_centre.tolist()
@@ -116,7 +110,22 @@ def match(
             # A homonym: «rust» in a question that is clearly closer to everyday talk than to the Rust agent.
             hits = Hits((), hits.keywords)
         similarity = settings.example_weight * near + (1.0 - settings.example_weight) * centre[i]
-        matches.append(_match(table, i, (similarity, hits, said.get(i)), settings))
+        intent = similarity + (_bonus(hits, settings) if hits is not _NO_HITS else 0.0)
+        if i == table.general:
+            # What nobody else is for is the general agent's, so its intent is never below the bar for others.
+            intent = max(intent, settings.out_of_scope)
+        own = table.profiles[i]
+        matches.append(
+            Match(
+                agent=own.name,
+                similarity=similarity,
+                hits=hits,
+                intent=max(0.0, intent + doubts.get(i, 0.0)),
+                cost=own.cost,
+                latency=own.latency,
+                probability=said.get(i),
+            )
+        )
     return Shortlist(
         matches=tuple(matches),
         familiar=familiar,
@@ -147,25 +156,6 @@ def _doubt(probability: float, settings: RoutingSettings) -> float:
     return settings.head_weight * math.log(max(probability, settings.head_floor))
 
 
-def _match(table: AgentTable, i: int, fit: tuple[float, Hits, float | None], settings: RoutingSettings) -> Match:
-    similarity, hits, probability = fit
-    intent = similarity + _bonus(hits, settings)
-    if i == table.general:
-        # What nobody else is for is the general agent's, so its intent is never below the bar for others.
-        intent = max(intent, settings.out_of_scope)
-    if probability is not None:
-        intent += _doubt(probability, settings)
-    return Match(
-        agent=table.names[i],
-        similarity=similarity,
-        hits=hits,
-        intent=max(0.0, intent),
-        cost=table.profiles[i].cost,
-        latency=table.profiles[i].latency,
-        probability=probability,
-    )
-
-
 def _is_nobodys(matches: Sequence[Match], settings: RoutingSettings) -> bool:
     intents = {m.agent: m.intent for m in matches}
     general = intents.get(settings.general_agent)
@@ -177,10 +167,29 @@ def _bonus(hits: Hits, settings: RoutingSettings) -> float:
     return (settings.cue_bonus if hits.cues else 0.0) + settings.keyword_bonus * keywords
 
 
+def _shortlisted(
+    table: AgentTable,
+    to_centre: Vectors,
+    found: Mapping[int, Hits],
+    doubts: Mapping[int, float],
+    settings: RoutingSettings,
+    barred: Container[str],
+) -> list[int]:
+    """Positions of those that are compared in full, by their centres: the best, and as many who may answer."""
+    preliminary = to_centre.astype(np.float64)
+    for i, hits in found.items():
+        preliminary[i] += _bonus(hits, settings)
+    for i, doubt in doubts.items():
+        preliminary[i] += doubt
+    kept = _best(preliminary, settings.shortlist, table.general)
+    if any(table.names[i] in barred for i in kept):
+        others = np.array([name in barred for name in table.names])
+        kept = sorted({*kept, *_best(np.where(others, -np.inf, preliminary), settings.shortlist, None)})
+    return kept
+
+
 def _best(preliminary: NDArray[np.float64], count: int, general: int | None) -> list[int]:
     """Positions of the ``count`` highest values, ascending; at the edge the lower of equal positions stays."""
-    if len(preliminary) <= count:
-        return list(range(len(preliminary)))
     kept = set(np.argsort(-preliminary, kind="stable")[:count].tolist())
     if general is not None:
         kept.add(general)

@@ -31,7 +31,7 @@ class Ranking:
     reason: str
     candidates: tuple[Candidate, ...]
     margin: float
-    """Score of the best less that of the second who may answer; its whole score when there is no second."""
+    """Confidence less that of the second who may answer."""
     out_of_scope: bool
     """No specialist reaches the bar, so the general agent answers."""
 
@@ -47,6 +47,8 @@ class _Row(NamedTuple):
     cost: float
     latency: float
     agent: str
+    match: Match
+    """Never compared: names differ."""
 
 
 def rank(
@@ -65,8 +67,8 @@ def rank(
     ``barred``: who may not answer, and why. They stay in the record and are chosen by nobody. Raises
     ``NoAgentFits`` when that is the whole shortlist. There is at least one match.
     """
-    matches = {m.agent: m for m in shortlist.matches}
-    rows = sorted(_row(m, averages.get(m.agent, FRESH), settings, m.agent in barred) for m in shortlist.matches)
+    rows = [_row(m, averages.get(m.agent, FRESH), settings, m.agent in barred) for m in shortlist.matches]
+    rows.sort()
     if rows[0].barred:
         raise NoAgentFits(barred)
     front: list[_Row] = []
@@ -75,16 +77,16 @@ def rank(
         above = "" if row.barred else _dominator(row, front)
         if not above and not row.barred:
             front.append(row)
-        candidates.append(_candidate(row, matches[row.agent], above, barred.get(row.agent, "")))
-    free = [-row.score for row in rows if not row.barred]
+        candidates.append(_candidate(row, above, barred.get(row.agent, "")))
+    sure = sureness([-row.score for row in rows if not row.barred], shortlist, settings)
     winner = candidates[0]
     nobodys = shortlist.out_of_scope and winner.agent == settings.general_agent
     return Ranking(
         agent=winner.agent,
-        confidence=sureness(free, shortlist, settings)[0],
+        confidence=sure[0],
         reason=_reason(candidates, nobodys, shortlist.familiar, settings),
         candidates=tuple(candidates),
-        margin=free[0] - free[1] if len(free) > 1 else winner.score,
+        margin=sure[0] - sure[1] if len(sure) > 1 else sure[0],
         out_of_scope=nobodys,
     )
 
@@ -95,8 +97,8 @@ def _dominator(row: _Row, front: Sequence[_Row]) -> str:
     Looked for among undominated rows that sort before: whoever dominates does, and dominated ones have a dominator
     there that dominates this one too.
     """
-    _, score, intent, success, cost, latency, _ = row
-    for _, better, i, s, c, t, agent in front:
+    _, score, intent, success, cost, latency, _, _ = row
+    for _, better, i, s, c, t, agent, _ in front:
         no_worse = i <= intent and s <= success and c <= cost and t <= latency
         if no_worse and (better < score or (i, s, c, t) != (intent, success, cost, latency)):
             return agent
@@ -110,7 +112,7 @@ def _row(m: Match, seen: Averages, settings: RoutingSettings, barred: bool) -> _
         cost = _moved(cost, seen.cost_micros, settings.cost_half_micros, share)
         latency = _moved(latency, seen.latency_ms, settings.latency_half_ms, share)
     factors = seen.success**settings.weight_success * cost**settings.weight_cost * latency**settings.weight_latency
-    return _Row(barred, -m.intent * factors, -m.intent, -seen.success, -cost, -latency, m.agent)
+    return _Row(barred, -m.intent * factors, -m.intent, -seen.success, -cost, -latency, m.agent, m)
 
 
 def _moved(declared: float, measured: float | None, half: float, share: float) -> float:
@@ -118,7 +120,8 @@ def _moved(declared: float, measured: float | None, half: float, share: float) -
     return declared if measured is None else declared + share * (half / (half + measured) - declared)
 
 
-def _candidate(row: _Row, m: Match, dominated_by: str, why: str) -> Candidate:
+def _candidate(row: _Row, dominated_by: str, why: str) -> Candidate:
+    m = row.match
     return Candidate(
         agent=m.agent,
         score=-row.score,

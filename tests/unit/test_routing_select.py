@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -74,7 +75,7 @@ def test_at_equal_scores_the_better_factor_goes_first_and_then_the_name() -> Non
 def test_a_better_one_that_may_not_answer_is_named_in_the_reason() -> None:
     """It stands last in the record, with why."""
     ranking = _rank(_match("best", 0.9), _match("next", 0.7), barred={"best": "not local"})
-    assert (ranking.agent, ranking.confidence, ranking.margin) == ("next", 1.0, 0.7)
+    assert (ranking.agent, ranking.confidence, ranking.margin) == ("next", 1.0, 1.0)
     assert [(c.agent, c.excluded) for c in ranking.candidates] == [("next", ""), ("best", "not local")]
     assert ranking.reason == (
         "next fits best: similarity 0.70, score 0.70. best fits better but may not answer: not local."
@@ -94,10 +95,14 @@ def test_when_nobody_may_answer_every_reason_is_named() -> None:
 
 
 @pytest.mark.req("route.strategy")
-def test_the_margin_is_the_distance_to_the_second() -> None:
-    """Of scores 0.9, 0.6 and 0.1; of one alone its whole score."""
-    assert _rank(_match("a", 0.6), _match("b", 0.9), _match("c", 0.1)).margin == pytest.approx(0.3)
-    assert _rank(_match("a", 0.6)).margin == pytest.approx(0.6)
+def test_the_margin_is_how_much_surer_the_best_is_than_the_second() -> None:
+    """Scores one temperature apart: e to 1; equal ones: nothing; of one alone, and of one who may answer: all."""
+    apart, share = FLAT.temperature, math.e / (math.e + 1.0)
+    two = _rank(_match("a", 0.9 - apart), _match("b", 0.9))
+    assert (two.confidence, two.margin) == pytest.approx((share, 2 * share - 1.0))
+    assert _rank(_match("a", 0.9), _match("b", 0.9)).margin == pytest.approx(0.0)
+    assert _rank(_match("a", 0.6)).margin == 1.0
+    assert _rank(_match("a", 0.6), _match("b", 0.9), barred={"b": "closed"}).margin == 1.0
 
 
 @pytest.mark.req("route.strategy")
