@@ -258,19 +258,21 @@ from engine.training import folder
 out, old, new = (Path(a) for a in sys.argv[1:])
 read = lambda place: {p.name: p.read_bytes() for p in place.iterdir()}
 files = read(new)
-steps = [(name, getattr(folder, name)) for name in ("_sibling", "_write", "_sync_folder", "_take_place")]
+places = [(folder, name) for name in ("_sibling", "_write", "_sync_folder", "_take_place", "_exchange")]
+places += [(folder.shutil, "rmtree"), (Path, "rename")]
+steps = [(owner, name, getattr(owner, name)) for owner, name in places]
 def run(deadly):
     count = 0
     def wrapped(step):
-        def call(*args):
+        def call(*args, **options):
             nonlocal count
             count += 1
             if count == deadly:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return step(*args)
+            return step(*args, **options)
         return call
-    for name, step in steps:
-        setattr(folder, name, wrapped(step))
+    for owner, name, step in steps:
+        setattr(owner, name, wrapped(step))
     folder.write_folder(out, files, read)
 killed = 0
 for deadly in range(1, 100):
@@ -292,7 +294,7 @@ print("left", [p.name for p in out.parent.iterdir() if p.name.startswith(".")])
 
 @pytest.mark.req("route.train")
 def test_a_kill_at_any_step_leaves_the_old_artifact_or_the_new_one(tmp_path: Path) -> None:
-    """SIGKILL before each file, each sync and the exchange: never half a folder, and the next run cleans up."""
+    """SIGKILL before each file, sync, exchange and removal: never half a folder, and the next run cleans up."""
     old, new = put_artifact(tmp_path / "old"), put_artifact(tmp_path / "new")
     (new / "report.html").write_bytes(b"another report")
     out = put_artifact(tmp_path / "place" / "router")
@@ -307,4 +309,5 @@ def test_a_kill_at_any_step_leaves_the_old_artifact_or_the_new_one(tmp_path: Pat
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.split("\n")
     assert sum(line.endswith(" old") for line in lines) >= 7
+    assert any(line.endswith(" new") for line in lines)
     assert "left []" in lines, ran.stdout
