@@ -47,7 +47,7 @@ class RoutingSettings(Section):
     not know keep theirs."""
     head_floor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
     """No probability of the head counts as less, so that a cue can outweigh it."""
-    temperature_trained: PositiveFloat = 0.07
+    temperature_trained: PositiveFloat = 0.06
     """``temperature`` where a trained head took part."""
     general_agent: Name = "general"
     weight_success: Share = 0.2

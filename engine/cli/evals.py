@@ -34,12 +34,12 @@ def evaluate(
 
     settings = load_settings(profile, config)
     with progress() as bar:
-        task = bar.add_task("routing", total=None)
+        task = bar.add_task("loading", total=None)
         report = router.evaluate(
             settings,
             train_dir=train,
             test_dir=test,
-            on_done=lambda done, total: bar.update(task, completed=done, total=total),
+            on_step=lambda what, done, of: bar.update(task, description=what, completed=done, total=of or None),
         )
     if as_json:
         print_json(report.to_json())

@@ -6,17 +6,23 @@ The sets are not part of this repository and no row of them may be copied into i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from configs.environment import read_environment
 from configs.errors import ConfigError
+from engine.types import Complexity
 
 FOLDER_VARIABLE: Final = "SWITCHGEAR_EVAL_DATA"
 DEFAULT_FOLDER: Final = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 TASKS_FILE: Final = "task_routing.jsonl"
+CLINC_FILE: Final = "intent_clinc.jsonl"
+BANKING_FILE: Final = "intent_banking77.jsonl"
+OUT_OF_SCOPE: Final = "oos"
+"""The intent of questions that have none of the others."""
+LEVELS: Final[dict[str, Complexity]] = {"simple": "simple", "medium": "medium", "complex": "complex"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +32,16 @@ class TaskRow:
     text: str
     agent: str
     origin: str
+    complexity: Complexity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRow:
+    """One question and its intent; ``oos`` when it has none of them. ``split``: train, val or test."""
+
+    text: str
+    intent: str
+    split: str
 
 
 def eval_folder(named: Path | None, environ: Mapping[str, str] | None = None) -> Path:
@@ -45,23 +61,48 @@ def eval_folder(named: Path | None, environ: Mapping[str, str] | None = None) ->
 
 def task_rows(folder: Path) -> tuple[TaskRow, ...]:
     """Rows of ``task_routing.jsonl``. Raises ``ConfigError`` naming the line that is not such a row."""
-    path = folder / TASKS_FILE
+    rows: list[TaskRow] = []
+    for where, found in _objects(folder / TASKS_FILE):
+        text, agent, origin = _texts(found, where, ("text", "agent", "origin"))
+        level = LEVELS.get(str(found.get("complexity")))
+        rows.append(TaskRow(text=text, agent=agent, origin=origin, complexity=level))
+    return tuple(rows)
+
+
+def intent_rows(folder: Path, name: str) -> tuple[IntentRow, ...]:
+    """Rows of ``name``. Raises ``ConfigError`` naming the line that is not such a row."""
+    rows: list[IntentRow] = []
+    for where, found in _objects(folder / name):
+        text, intent, split = _texts(found, where, ("text", "intent", "split"))
+        rows.append(IntentRow(text=text, intent=intent, split=split))
+    return tuple(rows)
+
+
+def _objects(path: Path) -> list[tuple[str, dict[str, object]]]:
+    """Each line's object and where it stands."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"cannot read {path}", hint="it should hold one JSON object per line") from exc
-    rows = tuple(_row(line, f"{path.name}:{n}") for n, line in enumerate(lines, 1) if line.strip())
-    if not rows:
+    found: list[tuple[str, dict[str, object]]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path.name}:{number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as exc:
+            raise ConfigError(f"{where} is not a row", hint="it should be one JSON object") from exc
+        if not isinstance(row, dict):
+            raise ConfigError(f"{where} is not a row", hint="it should be one JSON object")
+        found.append((where, cast("dict[str, object]", row)))
+    if not found:
         raise ConfigError(f"{path} has no rows", hint="it should hold one JSON object per line")
-    return rows
+    return found
 
 
-def _row(line: str, where: str) -> TaskRow:
-    try:
-        found = json.loads(line)
-        text, agent, origin = found["text"], found["agent"], found["origin"]
-    except (json.JSONDecodeError, KeyError, TypeError) as exc:
-        raise ConfigError(f"{where} is not a row", hint="it needs text, agent and origin") from exc
-    if not all(isinstance(value, str) for value in (text, agent, origin)):
-        raise ConfigError(f"{where} is not a row", hint="text, agent and origin are strings")
-    return TaskRow(text=text, agent=agent, origin=origin)
+def _texts(row: dict[str, object], where: str, names: Sequence[str]) -> list[str]:
+    values = [value for name in names if isinstance(value := row.get(name), str)]
+    if len(values) < len(names):
+        raise ConfigError(f"{where} is not a row", hint=f"{', '.join(names)} should be texts")
+    return values

@@ -53,10 +53,10 @@ def fit_rejection(doubts: Doubts, share: float) -> Rejection:
     wide = np.sqrt(np.square(doubts.signals - mean).mean(axis=0))
     spread = np.where(wide < SPREAD_MIN, 1.0, wide).astype(np.float64)
     rows = np.column_stack([(doubts.signals - mean) / spread, np.ones(len(inside))])
-    mass: Floats = np.full(len(inside), share / int((~inside).sum()), np.float64)
-    mass[inside] = (1.0 - share) / int(inside.sum())
+    outside = share / int((~inside).sum())
+    mass = np.where(inside, (1.0 - share) / int(inside.sum()), outside).astype(np.float64)
     penalty = np.append(np.full(rows.shape[1] - 1, PENALTY), 0.0)
-    sign: Floats = inside * 2.0 - 1.0
+    sign = np.where(inside, 1.0, -1.0)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         margin = sign * (rows @ weights)
