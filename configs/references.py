@@ -108,9 +108,13 @@ def _model_policies(stack: Stack) -> Iterator[Found]:
 
 
 def _experiments(stack: Stack) -> Iterator[Found]:
-    """What an arm replaces, and by what."""
-    experiments = stack.values.get("experiments")
-    for number, experiment in enumerate(experiments if isinstance(experiments, list) else []):
+    """What an arm replaces, and by what; labels and counters need a name for each experiment."""
+    listed = stack.values.get("experiments")
+    experiments = listed if isinstance(listed, list) else []
+    names = [_mapping(experiment).get("name") for experiment in experiments]
+    for number, experiment in enumerate(experiments):
+        if isinstance(names[number], str) and names.index(names[number]) < number:
+            yield ("experiments", number, "name"), f"{shown('', names[number])} is the name of two experiments"
         arms = _mapping(experiment).get("arms")
         for index, arm in enumerate(arms if isinstance(arms, list) else []):
             for kind in ("agents", "models"):

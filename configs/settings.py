@@ -1,4 +1,4 @@
-"""Every setting. With ``configs.{catalogue,history,policies,resilience,routing,splits}`` the only home of every default.
+"""Every setting. With `configs.{catalogue,history,policies,resilience,routing,splits}` the home of every default.
 
 Frozen pydantic models, one per concern, one docstring per field group. Nothing here reads a file or the
 environment: ``configs.load`` does, once, and returns a ``Settings``.
