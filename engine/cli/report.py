@@ -112,7 +112,9 @@ def _show(table: Summary, estimates: dict[str, Estimate], note: str) -> None:
     if table.calibration_error is not None:
         out().print(_reliability(table))
     if estimates:
-        out().print(_estimates(estimates))
+        out().print(
+            _estimates(estimates), "[dim]both of the covered decisions: whom the policy wants had a chance[/]"
+        )
     if note:
         err().print(f"[dim]{note}[/]")
 
@@ -151,11 +153,18 @@ def _reliability(table: Summary) -> Table:
 
 def _estimates(estimates: dict[str, Estimate]) -> Table:
     table = _table(
-        "success of other policies, by inverse propensity", "policy", "success", "95 %", "worth rows", "covered"
+        "success of other policies, by inverse propensity",
+        "policy",
+        "success",
+        "95 %",
+        "as decided",
+        "worth rows",
+        "covered",
     )
     for name, e in estimates.items():
         interval = f"{e.low:.1%} to {e.high:.1%}"
-        table.add_row(name, _percent(e.value), interval, f"{e.effective:,.0f} of {e.rows:,}", f"{e.covered:.1%}")
+        worth = f"{e.effective:,.0f} of {e.rows:,}"
+        table.add_row(name, _percent(e.value), interval, _percent(e.decided), worth, f"{e.covered:.1%}")
     return table
 
 

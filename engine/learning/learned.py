@@ -15,7 +15,14 @@ from dataclasses import replace
 
 from configs.routing import LearnSettings
 from engine.learning.averages import aged, replay, step
-from engine.learning.contract import Outcomes, RouteResult, Standing, Tally, agent_subject
+from engine.learning.contract import (
+    Outcomes,
+    RouteResult,
+    Standing,
+    Tally,
+    agent_subject,
+    model_subject,
+)
 from engine.types import Averages
 from memory.errors import BackendUnavailable
 
@@ -76,6 +83,16 @@ class LearnedAverages:
     async def health(self, agents: Sequence[str]) -> Mapping[str, Averages]:
         """``engine.routing.contract.AgentHealth``: by the agents' names."""
         found = self.now([agent_subject(agent) for agent in agents])
+        return {agent: found[s] for agent in agents if (s := agent_subject(agent)) in found}
+
+    def models(self, ids: Sequence[str]) -> Mapping[str, Averages]:
+        """How models are doing, by their ids in the settings."""
+        found = self.now([model_subject(model) for model in ids])
+        return {model: found[s] for model in ids if (s := model_subject(model)) in found}
+
+    def in_context(self, agents: Sequence[str]) -> Mapping[str, tuple[float, ...]]:
+        """Sufficient statistics of ``linucb`` by the agents' names, of those that have any."""
+        found = self.moments([agent_subject(agent) for agent in agents])
         return {agent: found[s] for agent in agents if (s := agent_subject(agent)) in found}
 
     def moments(self, subjects: Sequence[str]) -> dict[str, tuple[float, ...]]:

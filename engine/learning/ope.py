@@ -116,6 +116,8 @@ class Estimate:
     """Share of rows in which the policy would have chosen as we did."""
     covered: float
     """Share of rows in which whom the policy would choose had a chance; the estimate is of these."""
+    decided: float | None
+    """Success of what was decided in these rows, to compare ``value`` with."""
 
 
 def usable(row: DecisionRow) -> bool:
@@ -129,7 +131,7 @@ def estimate(rows: Iterable[DecisionRow], policy: Policy) -> Estimate:
     Rows without an outcome or without options are left out. Raises ``InvalidInput`` for a row whose propensities
     are missing (``no_propensities``) and when no row is left (``no_rows``).
     """
-    weights, rewards, agreed, covered = list[float](), list[float](), 0, 0
+    weights, rewards, agreed, decided = list[float](), list[float](), 0, list[bool]()
     for row in rows:
         if not usable(row):
             continue
@@ -137,14 +139,15 @@ def estimate(rows: Iterable[DecisionRow], policy: Policy) -> Estimate:
         wanted = row.options[policy(row.options)]
         same = wanted.agent == row.agent
         agreed += same
-        covered += wanted.propensity > 0.0
+        if wanted.propensity > 0.0:
+            decided.append(bool(row.ok))
         weights.append(1.0 / propensity if same else 0.0)
         rewards.append(1.0 if row.ok else 0.0)
     if not weights:
         raise InvalidInput(
             "no recorded decision has both an outcome and candidates", hint="serve some requests", code="no_rows"
         )
-    return _estimated(weights, rewards, agreed, covered)
+    return _estimated(weights, rewards, agreed, decided)
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:
@@ -157,12 +160,23 @@ def wilson(share: float, count: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _estimated(weights: Sequence[float], rewards: Sequence[float], agreed: int, covered: int) -> Estimate:
+def _estimated(
+    weights: Sequence[float], rewards: Sequence[float], agreed: int, decided: Sequence[bool]
+) -> Estimate:
     count, total = len(weights), sum(weights)
-    share = covered / count
+    share = len(decided) / count
+    mean = sum(decided) / len(decided) if decided else None
     if total <= 0.0:
         return Estimate(
-            rows=count, value=None, low=0.0, high=1.0, ips=0.0, effective=0.0, agreed=0.0, covered=share
+            rows=count,
+            value=None,
+            low=0.0,
+            high=1.0,
+            ips=0.0,
+            effective=0.0,
+            agreed=0.0,
+            covered=share,
+            decided=mean,
         )
     earned = sum(w * r for w, r in zip(weights, rewards, strict=True))
     value = earned / total
@@ -182,6 +196,7 @@ def _estimated(weights: Sequence[float], rewards: Sequence[float], agreed: int, 
         effective=effective,
         agreed=agreed / count,
         covered=share,
+        decided=mean,
     )
 
 

@@ -97,6 +97,16 @@ def test_a_policy_that_never_had_a_chance_has_no_value():
 
 
 @pytest.mark.req("route.learn")
+def test_what_was_decided_is_compared_on_the_same_rows():
+    """Rows in which the other policy had no chance count on neither side."""
+    covered, closed = logged(7, 4_000, SHARES), logged(8, 4_000, {"python": 1.0, "rust": 0.0, "general": 0.0})
+    found = estimate([*covered, *closed], POLICIES["success"])
+    assert found.covered == 0.5
+    assert found.decided == sum(bool(row.ok) for row in covered) / 4_000
+    assert best(found) == pytest.approx(TRUE["rust"], abs=0.05)
+
+
+@pytest.mark.req("route.learn")
 def test_rows_that_say_nothing_are_left_out():
     """No outcome, or asked for by name; with nothing else it is refused."""
     silent = [DecisionRow(at_s=0.0, agent="python", ok=True), replace(logged(5, 1, SHARES)[0], ok=None)]
