@@ -229,7 +229,7 @@ class Engine:
 
     def unregister_agent(self, name: str) -> bool:
         """Take an agent out of routing; requests already with it finish. Whether there was one."""
-        return self._parts.roster.unregister(name)
+        return self._parts.unregister(name)
 
     async def preload(self, on_step: Callable[[str], None] | None = None) -> None:
         """Load everything a first question would wait for: router, graph, local model (serve.preload)."""
@@ -268,6 +268,8 @@ class Engine:
     def _request(self, prompt: Prompt, options: AskOptions) -> Request:
         if not self._open:
             raise _closed()
+        if isinstance(agent := options.get("agent"), str):
+            self._parts.fleet.registry.refuse_elsewhere(agent)
         return request_of(prompt, options, self.settings, self._parts.roster.agents)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,12 +26,12 @@ from agents.roster import Roster
 from configs.catalogue import AgentCapability
 from configs.keys import usable_models
 from configs.settings import Settings
+from engine.aftermath import Aftermath
 from engine.answer_cache import CACHE, STORES, open_cache
 from engine.breakers import Breakers
 from engine.contract import (
     BreakerMoved,
     BreakerState,
-    BreakerStore,
     BreakerView,
     Estimate,
     Ledger,
@@ -42,7 +42,9 @@ from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
 from engine.desk import TicketDesk
 from engine.embedded import Hold
+from engine.fleet import Fleet, fleet_of
 from engine.gateway.gateway import Gateway
+from engine.history.writer import SqlHistory
 from engine.legs import Legs
 from engine.models import Models
 from engine.once import Once
@@ -52,15 +54,15 @@ from engine.redis_state import StateRedis
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
-from engine.resilience.shielded import agent_subject, store_breakers
-from engine.routing.contract import AgentSnapshot, AgentSource, Registered
+from engine.resilience.shielded import store_breakers
+from engine.routers import RouterNeeds, make_router
 from engine.routing.encoder import load_encoder
-from engine.routing.router import ZeroShotRouter
+from engine.routing.limits import LimitBook
 from engine.routing.thread import EncoderThread
 from engine.run import Drive, Run
 from engine.subjects import pools
 from engine.telemetry.tracing import open_tracer
-from engine.types import Answer, Averages
+from engine.types import Answer
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
 from memory.errors import BackendUnavailable
@@ -86,6 +88,8 @@ class Parts:
     breakers: Breakers
     stores: LocalBreakerStore
     desk: TicketDesk
+    fleet: Fleet
+    history: SqlHistory | None
     cache_client: Redis | None
     degraded: Mapping[str, str]
     _router: Once[Router]
@@ -102,7 +106,7 @@ class Parts:
         view = self.stores.of(CACHE).view()
         gone = {} if view.state is BreakerState.CLOSED else {"cache": view.reason}
         alone = {"breakers": self.breakers.degraded} if self.breakers.degraded else {}
-        return {**self.degraded, **gone, **alone}
+        return {**self.degraded, **gone, **alone, **self.fleet.degraded}
 
     async def breaker_views(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
         """Breakers by key, wherever they live."""
@@ -125,6 +129,14 @@ class Parts:
         """Put an agent into the roster. Raises ``AgentNotUsable``."""
         agent = PromptedAgent(capability) if handler is None else HandlerAgent(capability, handler)
         self.roster.register(agent, replace=replace)
+        self.fleet.registry.registered(capability, own_handler=handler is not None, replace=replace)
+
+    def unregister(self, name: str) -> bool:
+        """Take an agent out of the roster; whether there was one."""
+        gone = self.roster.unregister(name)
+        if gone:
+            self.fleet.registry.unregistered(name)
+        return gone
 
     async def preload(self, on_step: OnStep | None) -> None:
         """Make everything that is made on first use, side by side."""
@@ -155,25 +167,46 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         degraded: dict[str, str] = {}
         client, cache = await open_cache(settings, stores, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
-        gateway = Gateway(cache, Policy(roster, settings, unusable).key_of, missing=tuple(degraded))
+        key_of = Policy(roster, settings, unusable).key_of
+        gateway = Gateway(cache, key_of, missing=tuple(degraded))
         stack.push_async_callback(gateway.drain)
 
         state = StateRedis(settings)
         stack.push_async_callback(state.aclose)
         breakers = Breakers(settings, state, stores, (routes.moved, _log_move))
         stack.push_async_callback(breakers.aclose)
+        fleet = fleet_of(settings, state, roster)
+        stack.push_async_callback(fleet.aclose)
+        history = SqlHistory(settings.history, settings.data_dir, environ) if settings.history.enabled else None
+        if history is not None:
+            stack.push_async_callback(history.aclose)
         shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random, routes=routes)
         model_host = _model_host(settings, stack)
-        models = Models(settings, environ, model_host)
+        limits = LimitBook(settings.routing.limits_s)
+        models = Models(
+            settings, environ, model_host, lambda model, said: limits.heard(model, said, time.monotonic())
+        )
         stack.push_async_callback(models.aclose)
         stack.push_async_callback(shield.aclose)
-        legs = Legs(roster, models, shield, PriceBook(settings), settings)
-        router = _router(settings, roster, breakers, unusable, stack)
+        prices = PriceBook(settings)
+        legs = Legs(roster, models, shield, prices, settings)
+        reader = EncoderThread(partial(load_encoder, settings.encoder), settings.encoder)
+        stack.push_async_callback(reader.aclose)
+        router = Once(
+            partial(
+                make_router,
+                settings,
+                RouterNeeds(
+                    roster=roster, encoder=reader, fleet=fleet, limits=limits, prices=prices, unusable=unusable
+                ),
+            )
+        )
         ledger = DenyingLedger()
         race = Race(legs, settings, routes, clock=time.monotonic)
-        pipeline = _pipeline(router, breakers, _GraphParts(race, ledger, legs.estimate))
+        pipeline = _pipeline(router, partial(_share, breakers, fleet), _GraphParts(race, ledger, legs.estimate))
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
+        aftermath = Aftermath(fleet=fleet, history=history, reading=reader.peek, key_of=key_of)
         run = Run(
             gateway=gateway,
             pipeline=pipeline.get,
@@ -181,7 +214,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             may_keep=partial(_may_keep, roster),
             ledger=ledger,
             depth_max=settings.chain.depth_max,
-            observers=(),
+            observers=(aftermath.observe,),
         )
         desk = TicketDesk(settings, state, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
@@ -190,6 +223,8 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             roster=roster,
             run=run,
             desk=desk,
+            fleet=fleet,
+            history=history,
             breakers=breakers,
             stores=stores,
             cache_client=client,
@@ -219,54 +254,18 @@ def _model_host(settings: Settings, stack: AsyncExitStack) -> Hold:
     return hold
 
 
-def _router(
-    settings: Settings,
-    roster: Roster,
-    breakers: BreakerStore,
-    unusable: Mapping[str, str],
-    stack: AsyncExitStack,
-) -> Once[Router]:
-    encoder = EncoderThread(partial(load_encoder, settings.encoder), settings.encoder)
-    stack.push_async_callback(encoder.aclose)
-
-    async def health(names: Sequence[str]) -> dict[str, Averages]:
-        subjects = {agent_subject(name): name for name in names}
-        views = await breakers.view(tuple(subjects))
-        return {subjects[s]: Averages(success=view.ema_success) for s, view in views.items()}
-
-    async def make() -> Router:
-        router = ZeroShotRouter(settings, encoder, _agent_source(roster), health, unusable)
-        await router.warm()
-        return router
-
-    return Once(make)
+async def _share(breakers: Breakers, fleet: Fleet) -> None:
+    """Look at what the other replicas know, before the first request is routed."""
+    await asyncio.gather(breakers.open(), fleet.registry.open())
 
 
-def _agent_source(roster: Roster) -> AgentSource:
-    """The roster as the router reads it, made once per generation: routing asks for it at every request."""
-    last = AgentSnapshot(generation=-1, agents={})
-
-    def source() -> AgentSnapshot:
-        nonlocal last
-        view = roster.view
-        if view.generation != last.generation:
-            agents = {
-                name: Registered(capability=agent.capability, own_handler=isinstance(agent, HandlerAgent))
-                for name, agent in view.agents.items()
-            }
-            last = AgentSnapshot(generation=view.generation, agents=agents)
-        return last
-
-    return source
-
-
-def _pipeline(router: Once[Router], breakers: Breakers, parts: _GraphParts) -> Once[Drive]:
+def _pipeline(router: Once[Router], share: Callable[[], Awaitable[None]], parts: _GraphParts) -> Once[Drive]:
     async def build() -> Drive:
         ready, drive_of, *_ = await asyncio.gather(
             router.get(),
             asyncio.to_thread(_import_graph),
             asyncio.to_thread(import_openai_client),
-            breakers.open(),
+            share(),
         )
         return drive_of(ready, parts)
 

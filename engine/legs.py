@@ -18,6 +18,7 @@ from agents.roster import Roster
 from configs.catalogue import AgentCapability
 from configs.kernel import Failure, FailureKind, Money, Outcome, Sampling, Usage
 from configs.settings import Settings
+from engine.agent_source import agent_source
 from engine.contract import LegResult
 from engine.cost.prices import PriceBook
 from engine.models import Models
@@ -25,6 +26,7 @@ from engine.resilience.attempt import CallReport
 from engine.resilience.classify import classify, may_fall_back
 from engine.resilience.shield import Shield
 from engine.resilience.shielded import ShieldedAgent, ShieldedModel
+from engine.routing.locality import may_call
 from engine.types import Attempt, Leg, Request
 
 Hear = Callable[[str], bool]
@@ -68,6 +70,7 @@ class Legs:
     def __init__(
         self, roster: Roster, models: Models, shield: Shield, prices: PriceBook, settings: Settings
     ) -> None:
+        self._agents = agent_source(roster)
         self._roster = roster
         self._models = models
         self._shield = shield
@@ -130,6 +133,9 @@ class Legs:
         )
 
     async def _answer(self, leg: Leg, request: Request, hear: Hear, draft: _Draft, track: Track) -> None:
+        leaves = may_call(leg, request.data_class, self._settings, self._agents().agents)
+        if leaves:  # the chain should have known; data that stays here does not depend on that (admit.data)
+            raise CallFailed(Failure(kind=FailureKind.REFUSED, detail=leaves))
         agent = self._roster.agents.get(leg.agent)
         if agent is None:
             detail = f"agent {leg.agent!r} was unregistered while the request was under way"

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from agents.contract import ChatModel, Chunk, ModelRef
+from agents.contract import ChatModel, Chunk, HearLimits, ModelRef
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
 from agents.model import OpenAIChat, open_model
@@ -81,9 +81,11 @@ class EmbeddedChat:
 class Models:
     """Routes by model id. ``environ`` is the environment as it was read at start."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], embedded: Hold) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], embedded: Hold, hear: HearLimits) -> None:
+        """``hear`` is told what providers say about remaining rate limits."""
         self._settings = settings
         self._environ = environ
+        self._hear = hear
         self._embedded = embedded
         self._open: dict[str, ChatModel] = {}
 
@@ -110,4 +112,4 @@ class Models:
         provider = self._settings.providers[self._settings.models[model_id].provider]
         if provider.embedded:
             return EmbeddedChat(model_ref(model_id, self._settings), self._settings, self._embedded)
-        return open_model(model_id, self._settings, self._environ)
+        return open_model(model_id, self._settings, self._environ, hear=self._hear)

@@ -26,7 +26,7 @@ from engine.resilience.limiter import asking_as
 from engine.resilience.shielded import one_failure_per_request
 from engine.state import RunInput, RunState
 from engine.telemetry.tracing import trace_id_of
-from engine.types import Answer, Attempt, Decision, Request
+from engine.types import PERSONAL, Answer, Attempt, Decision, Request
 
 log = logging.getLogger(__name__)
 Drive = Callable[[RunInput, Emit | None], Awaitable[RunState]]
@@ -115,7 +115,7 @@ class Run:
         state = await self._run_graph(request, emit)
         seen.decision, seen.attempts = state["decision"], tuple(state["attempts"])
         answer = _conclude(state, admitted, trace_id, started_s)
-        if self.may_keep(answer):
+        if request.data_class not in PERSONAL and self.may_keep(answer):
             self.gateway.keep(admitted, _to_cache(answer))
         return answer
 

@@ -116,6 +116,7 @@ class Decision:
     """What routing had to do without."""
     wanted: Strategy = "single"
     """What the strategy policy asks for; ``strategy`` is what runs."""
+    strategy_why: str = ""
     complexity: Complexity | None = None
     out_of_scope: bool = False
     """No specialist is for this; the general agent answers."""

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
 
+from configs.history import DataSettings
 from configs.kernel import Deadline, Message, Principal, Role
 from configs.redact import is_utf8
 from configs.settings import Settings
 from configs.webhook_url import webhook_problem
 from engine.errors import InvalidInput, NotBuilt
+from engine.gateway.data_class import detect, stricter
 from engine.types import CacheMode, DataClass, OnUnavailable, Priority, Request
 
 MODELS_MAX = 32
@@ -62,10 +64,11 @@ def build_request(
     """
     _refuse_not_built(options)
     limits = settings.request
+    messages = _messages(prompt, settings)
     return Request(
         id=request_id,
         principal=principal,
-        messages=_messages(prompt, settings),
+        messages=messages,
         max_tokens=_int("max_tokens", options.max_tokens, None, limits.max_tokens_max),
         temperature=_temperature(options.temperature),
         deadline=Deadline.after(_deadline_s(options.deadline_s, settings), now_s=now_s),
@@ -75,7 +78,7 @@ def build_request(
         cache=cast("CacheMode", _one_of("cache", options.cache, get_args(CacheMode))),
         ttl_s=_int("ttl_s", options.ttl_s, settings.cache.ttl_s, settings.cache.ttl_s_max),
         tags=_tags(options.tags, limits.tags_max),
-        data_class=_data_class(options.data_class, settings),
+        data_class=_data_class(options.data_class, messages, settings.data),
         region=_region(options.region),
         priority=cast("Priority", _one_of("priority", options.priority, get_args(Priority))),
         on_unavailable=_on_unavailable(options, settings.queue.enabled),
@@ -136,9 +139,14 @@ def _refuse_not_built(options: Options) -> None:
         raise InvalidInput(f"strategy {_shown(options.strategy)} is not one", hint="use 'single', or leave it out")
 
 
-def _data_class(value: object, settings: Settings) -> DataClass:
-    given = settings.data.default if value is None else _one_of("data_class", value, get_args(DataClass))
-    return cast("DataClass", given)
+def _data_class(value: object, messages: tuple[Message, ...], rules: DataSettings) -> DataClass:
+    """What the caller says, or something stricter that stands in the messages (admit.data)."""
+    said = rules.default if value is None else cast("DataClass", _one_of("data_class", value, get_args(DataClass)))
+    if not rules.detect:
+        return said
+    for message in messages:
+        said = stricter(said, detect(message.content))
+    return said
 
 
 def _region(value: object) -> str | None:

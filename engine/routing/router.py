@@ -1,169 +1,208 @@
-"""The zero-shot router: reads the question, asks how the agents have been doing, lets the pure parts decide.
+"""The router: reads the question, asks how everybody has been doing, lets the pure parts decide.
 
-A thin shell (``engine.contract.Router``). Scores are in ``decide``, the chain in ``chain``, vectors of agents are
-made here once per registration. Not the registry, which it only reads through ``AgentSource``.
+A thin shell (``engine.contract.Router``). Whom a question is for is in ``decide``, who answers in ``select`` and
+``explore``, in what way in ``policy``, through which models in ``chains``. Not the registry, which it only reads
+through ``AgentSource``.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
 
 import numpy as np
 
-from configs.catalogue import AgentCapability
 from configs.errors import ConfigError
 from configs.settings import Settings
 from engine.errors import EmbeddingInvalid, UnknownName
-from engine.routing.chain import build_chain, models_of
-from engine.routing.contract import AgentHealth, AgentSnapshot, AgentSource, Reading, Registered, TextEncoder
-from engine.routing.decide import match
+from engine.routing.artifact import Artifact
+from engine.routing.chains import Chains
+from engine.routing.complexity import ComplexityHead
+from engine.routing.constraints import Constraints, barred
+from engine.routing.contract import AgentHealth, AgentSource, Reading, Spending, TextEncoder
+from engine.routing.decide import Trained, match
 from engine.routing.encoder import DIMENSIONS
-from engine.routing.select import rank
-from engine.routing.table import AgentTable, Profile, anchor_texts, profile, stack
-from engine.types import Decision, Leg, Request
+from engine.routing.explore import Chosen, choose, context_of
+from engine.routing.explore import Situation as Trial
+from engine.routing.facts import prompt_tokens
+from engine.routing.models import Situation
+from engine.routing.policy import StrategyChoice, choose_strategy
+from engine.routing.select import Ranking, rank
+from engine.routing.shipped import bind_artifact
+from engine.routing.turns import Turns
+from engine.routing.view import View, Views
+from engine.types import Averages, Candidate, Decision, Request, Strategy
 
 UNREADABLE = Reading(vector=np.zeros(DIMENSIONS, dtype=np.float32), familiarity=0.0)
 """A question the encoder could not turn into a vector: only cues count (fault 45)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A profile and the registration it was made from."""
+class Learned(Protocol):
+    """What outcomes have taught, read without waiting (``engine.learning.learned.LearnedAverages``)."""
 
-    capability: AgentCapability
-    profile: Profile
+    def models(self, ids: Sequence[str]) -> Mapping[str, Averages]:
+        """How models have been doing, by id."""
+        ...
 
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """One generation of the registry and its table; a request works on one of these from beginning to end."""
-
-    snapshot: AgentSnapshot
-    table: AgentTable
+    def in_context(self, agents: Sequence[str]) -> Mapping[str, tuple[float, ...]]:
+        """Sufficient statistics of agents by name (``linucb``)."""
+        ...
 
 
-class ZeroShotRouter:
-    """Routes by description, examples, cues and keywords (route.discover); nothing is trained.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterParts:
+    """What a router asks. ``sample``: random numbers from [0, 1)."""
+
+    encoder: TextEncoder
+    agents: AgentSource
+    health: AgentHealth
+    learned: Learned
+    chains: Chains
+    spending: Spending
+    sample: Callable[[], float]
+    available: frozenset[Strategy]
+    artifact: Artifact | None = None
+    complexity: ComplexityHead | None = None
+
+
+class AgentRouter:
+    """Routes by description, examples, cues, keywords and a trained head, and by how everybody has been doing.
 
     An agent registered before ``route`` is called takes part in it. Safe for any number of concurrent calls on
     one loop.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        encoder: TextEncoder,
-        agents: AgentSource,
-        health: AgentHealth,
-        unusable: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        """``unusable``: models that cannot be asked here, and why. A chain of nothing else is left as it is."""
+    def __init__(self, settings: Settings, parts: RouterParts) -> None:
         self._settings = settings
-        self._encoder = encoder
-        self._agents = agents
-        self._health = health
-        self._unusable = unusable
-        self._roles = {role: _usable(chain, unusable) for role, chain in settings.roles.items()}
-        self._known: dict[str, _Known] = {}
-        self._view: _View | None = None
-        self._refresh = asyncio.Lock()
+        self._parts = parts
+        self._views = Views(settings.routing, parts.encoder, parts.agents, parts.chains.reach)
+        self._bound: tuple[View, Trained | None] | None = None
+        self._turns = Turns(settings.learn.subjects_max)
 
     async def warm(self) -> None:
         """Load the encoder and make the vectors of every agent that is registered now."""
-        await self._encoder.aread("")
-        await self._current()
+        await self._parts.encoder.aread("")
+        await self._views.current()
 
     async def route(self, request: Request) -> Decision:
         """See ``engine.contract.Router``.
 
         Raises ``UnknownName`` for an agent or model that does not exist, ``InvalidInput`` for models named for an
-        agent that uses none, ``ConfigError`` when nothing could answer, ``ModelFileError``, ``EngineClosed``.
+        agent that uses none, ``NoAgentFits`` when constraints leave nobody, ``ConfigError`` when nothing could
+        answer, ``ModelFileError``, ``EngineClosed``.
         """
         for model in request.models:
             if model not in self._settings.models:
                 raise UnknownName("model", model, self._settings.models)
+        situation = await self._situation(request)
         if request.agent is None:
-            return await self._choose(request)
-        agents = self._agents().agents
+            return await self._choose(request, situation)
+        agents = self._parts.agents().agents
         if request.agent not in agents:
             raise UnknownName("agent", request.agent, agents)
-        return Decision(
-            agent=request.agent,
-            strategy="single",
-            confidence=1.0,
-            reason=f"{request.agent} was asked for by name.",
-            legs=self._legs(request.agent, agents, request),
-            skipped=self._skipped(agents[request.agent], request),
+        reason = f"{request.agent} was asked for by name."
+        decision = Decision(agent=request.agent, strategy="single", confidence=1.0, reason=reason)
+        return self._parts.chains.complete(decision, agents, request, situation)
+
+    async def _situation(self, request: Request) -> Situation:
+        asked = prompt_tokens(request.messages, self._settings.routing.prompt_token_bytes)
+        room = self._settings.request.max_tokens if request.max_tokens is None else request.max_tokens
+        return Situation(
+            now=datetime.now(UTC),
+            constraints=Constraints(
+                tier=request.principal.tier,
+                data_class=request.data_class,
+                region=request.region,
+                tokens=asked + room,
+            ),
+            prompt_tokens=asked,
+            max_tokens=room,
+            averages=self._parts.learned.models(tuple(self._settings.models)),
+            spent=await self._parts.spending.share(request.principal),
         )
 
-    async def _choose(self, request: Request) -> Decision:
-        routing = self._settings.routing
-        view = await self._current()
-        if not view.snapshot.agents:
+    async def _choose(self, request: Request, situation: Situation) -> Decision:
+        parts, routing = self._parts, self._settings.routing
+        view = await self._views.current()
+        agents = view.snapshot.agents
+        if not agents:
             raise ConfigError("no agent is registered", hint="list agents in configs/agents or register one")
         reading = await self._read(request.question)
-        shortlist = match(view.table, reading, request.question, routing)
-        health = await self._health([m.agent for m in shortlist.matches])
-        ranking = rank(shortlist, health, routing)
-        return Decision(
-            agent=ranking.agent,
-            strategy="single",
+        kept_out = barred(view.reaches, situation.constraints)
+        shortlist = match(view.table, reading, request.question, routing, kept_out, self._trained(view))
+        health = await parts.health([m.agent for m in shortlist.matches])
+        ranking = rank(shortlist, health, routing, kept_out)
+        strategy = self._strategy(ranking, reading if shortlist.familiar else None, request.question)
+        chosen = self._explore(ranking, health, request, strategy)
+        winner = ranking.candidates[chosen.index]
+        self._turns.note(chosen, winner.agent)
+        decision = Decision(
+            agent=winner.agent,
+            strategy=strategy.runs,
             confidence=ranking.confidence,
-            reason=ranking.reason,
-            candidates=ranking.candidates,
-            legs=self._legs(ranking.agent, view.snapshot.agents, request),
-            skipped=self._skipped(view.snapshot.agents[ranking.agent], request),
+            reason=_reason(ranking, winner, chosen),
+            candidates=_with_propensities(ranking.candidates, chosen),
             degraded=("router",) if reading is UNREADABLE else (),
+            wanted=strategy.wanted,
+            strategy_why=strategy.reason,
+            complexity=strategy.complexity,
+            out_of_scope=ranking.out_of_scope,
+            explored=chosen.explored,
+            head=parts.artifact.card.version if parts.artifact is not None and shortlist.trained else "",
+        )
+        situation = replace(situation, complexity=strategy.complexity)
+        return parts.chains.complete(decision, agents, request, situation)
+
+    def _strategy(self, ranking: Ranking, reading: Reading | None, question: str) -> StrategyChoice:
+        head = self._parts.complexity
+        judged = None
+        if head is not None and reading is not None:
+            judged = head.judge(reading.vector[None, :], [question])[0].tolist()
+        return choose_strategy(
+            confidence=ranking.confidence,
+            margin=ranking.margin,
+            complexity_probabilities=judged,
+            out_of_scope=ranking.out_of_scope,
+            available=self._parts.available,
+            settings=self._settings.strategies,
         )
 
-    def _legs(self, agent: str, agents: Mapping[str, Registered], request: Request) -> tuple[Leg, ...]:
-        fallback = self._settings.routing.fallback_agents
-        last = self._settings.chain.last_resort
-        last_resort = None if last in self._unusable else last
-        return build_chain(agent, agents, self._roles, fallback, request.models, last_resort)
+    def _explore(
+        self, ranking: Ranking, health: Mapping[str, Averages], request: Request, strategy: StrategyChoice
+    ) -> Chosen:
+        candidates = ranking.candidates
+        trial = Trial(may_explore=request.priority != "high", waited=self._turns.waited)
+        if self._settings.learn.explore == "linucb":
+            trial = replace(
+                trial,
+                context=context_of(candidates[0], strategy.complexity, len(request.question)),
+                moments=self._parts.learned.in_context([c.agent for c in candidates]),
+            )
+        return choose(candidates, health, self._settings, trial, self._parts.sample())
 
-    def _skipped(self, agent: Registered, request: Request) -> tuple[str, ...]:
-        if request.models or agent.own_handler:
-            return ()
-        chain = models_of(agent, self._settings.roles)
-        usable = models_of(agent, self._roles)
-        return tuple(f"{model}: {self._unusable[model]}" for model in chain if model not in usable)
+    def _trained(self, view: View) -> Trained | None:
+        """The head for the agents of ``view``, bound once."""
+        if self._bound is None or self._bound[0] is not view:
+            self._bound = (view, bind_artifact(view.table, self._parts.artifact))
+        return self._bound[1]
 
     async def _read(self, question: str) -> Reading:
         try:
-            return await self._encoder.aread(question)
+            return await self._parts.encoder.aread(question)
         except EmbeddingInvalid:
             return UNREADABLE
 
-    async def _current(self) -> _View:
-        """The registry as it is now. The first caller after a registration makes the vectors, others wait."""
-        view = self._view
-        if view is not None and view.snapshot.generation == self._agents().generation:
-            return view
-        async with self._refresh:
-            snapshot = self._agents()
-            view = self._view
-            if view is None or view.snapshot.generation != snapshot.generation:
-                view = _View(snapshot, await self._table(snapshot))
-                self._view = view
-            return view
 
-    async def _table(self, snapshot: AgentSnapshot) -> AgentTable:
-        routing = self._settings.routing
-        for name, registered in snapshot.agents.items():
-            capability = registered.capability
-            known = self._known.get(name)
-            if known is None or known.capability != capability:
-                anchors = await self._encoder.aencode(anchor_texts(capability, routing))
-                self._known[name] = _Known(capability, profile(capability, anchors, routing))
-        self._known = {name: self._known[name] for name in snapshot.agents}
-        profiles = (known.profile for known in self._known.values())
-        return stack(snapshot.generation, profiles, routing.general_agent)
+def _with_propensities(candidates: Sequence[Candidate], chosen: Chosen) -> tuple[Candidate, ...]:
+    pairs = zip(candidates, chosen.propensities, strict=True)
+    return tuple(replace(c, propensity=p) if p else c for c, p in pairs)
 
 
-def _usable(chain: Sequence[str], unusable: Mapping[str, str]) -> tuple[str, ...]:
-    """The models that can be asked; all of them when none can, so that the error names every reason."""
-    return tuple(model for model in chain if model not in unusable) or tuple(chain)
+def _reason(ranking: Ranking, winner: Candidate, chosen: Chosen) -> str:
+    if winner.agent == ranking.agent:
+        return ranking.reason
+    if chosen.explored:
+        return f"{ranking.reason} This time {winner.agent} is asked, to learn how it does."
+    return f"{ranking.reason} {chosen.held or ranking.agent} is on probation, so {winner.agent} answers."

@@ -89,7 +89,7 @@ class EncoderThread:
         """See ``TextEncoder``."""
         if self._closed:
             raise _closed()
-        key = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+        key = _key(text)
         known = self._remembered.get(key)
         if known is not None:
             self._remembered.move_to_end(key)
@@ -106,6 +106,10 @@ class EncoderThread:
             if not question.waiters and self._waiting.get(key) is question:
                 del self._waiting[key], self._asked[key]
                 question.answer.cancel()
+
+    def peek(self, text: str) -> Reading | None:
+        """The reading of ``text`` if it is among the remembered ones. Reads nothing."""
+        return self._remembered.get(_key(text))
 
     async def aclose(self) -> None:
         """Finish the texts in hand, drop what waits (those callers get ``EngineClosed``), end the threads."""
@@ -187,6 +191,10 @@ def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         chars += len(text)
     if start < len(texts):
         yield texts[start:]
+
+
+def _key(text: str) -> bytes:
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _closed() -> EngineClosed:

@@ -15,8 +15,9 @@ from configs.settings import Settings
 from engine.errors import EmbeddingInvalid, EngineClosed, InvalidInput, UnknownName
 from engine.routing.contract import AgentSnapshot, Reading, Registered, Vectors
 from engine.routing.inmemory import HashedWords
-from engine.routing.router import ZeroShotRouter
+from engine.routing.router import AgentRouter
 from engine.types import Averages, Leg, Request
+from tests.support.routers import router_of
 
 GUARD_S = 5.0
 SETTINGS = Settings(
@@ -86,10 +87,6 @@ TIDES = _agent("tides", "ebb", "flood", "moon", cues=("tide",))
 BIRDS = _agent("birds", "gull", "tern", "nest")
 
 
-async def _healthy(names: Sequence[str]) -> Mapping[str, Averages]:
-    return {}
-
-
 def _request(question: str, agent: str | None = None, models: tuple[str, ...] = ()) -> Request:
     return Request(
         id="r",
@@ -102,8 +99,8 @@ def _request(question: str, agent: str | None = None, models: tuple[str, ...] = 
     )
 
 
-def _router(registry: _Registry, encoder: HashedWords | None = None) -> ZeroShotRouter:
-    return ZeroShotRouter(SETTINGS, HashedWords() if encoder is None else encoder, registry, _healthy)
+def _router(registry: _Registry, encoder: HashedWords | None = None) -> AgentRouter:
+    return router_of(SETTINGS, registry, HashedWords() if encoder is None else encoder)
 
 
 @pytest.mark.req("route.discover")
@@ -172,7 +169,7 @@ async def test_an_agent_that_leaves_during_a_decision_does_not_break_it() -> Non
         await go_on.wait()
         return {}
 
-    router = ZeroShotRouter(SETTINGS, encoder, registry, slow_health)
+    router = router_of(SETTINGS, registry, encoder, health=slow_health)
     running = asyncio.create_task(router.route(_request("flood and ebb")))
     await asked.wait()
     registry.remove("tides")
@@ -192,7 +189,7 @@ async def test_health_is_asked_for_the_shortlist_and_weighs_in() -> None:
         asked.append(names)
         return {"east": Averages(success=0.2)}
 
-    decision = await ZeroShotRouter(SETTINGS, HashedWords(), registry, east_fails).route(_request("sail"))
+    decision = await router_of(SETTINGS, registry, HashedWords(), health=east_fails).route(_request("sail"))
     assert asked == [["east", "general", "west"]]
     assert decision.agent == "west"
     assert {c.agent: c.success for c in decision.candidates} == {"west": 1.0, "general": 1.0, "east": 0.2}
