@@ -6,6 +6,7 @@ commit whose reply was lost is taken again and changes nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
-from configs.history import HistorySettings
+from configs.history import HISTORY_KEY, HistorySettings
 from engine.errors import HistoryRefused
 from engine.history.contract import HistoryQuery, HistoryRow
 from engine.history.database import READING, open_database, translated
@@ -38,6 +39,7 @@ from engine.history.seal import Master, has_master, load_master
 from engine.history.stored import EMPTIED, columns_of, row_from
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 DAY_S = 86_400.0
 
 
@@ -151,6 +153,8 @@ class RowStore:
     def _master_key(self) -> Master | None:
         """``None`` under a policy that writes nothing encrypted, unless there is one to read older rows with."""
         if self._settings.content == "encrypted" or has_master(self._folder, self._environ):
+            if self._settings.url is not None and HISTORY_KEY not in self._environ:
+                log.warning("history: only this data folder can read what it keeps; set %s for all", HISTORY_KEY)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return load_master(self._folder, self._environ)
         return None

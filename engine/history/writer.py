@@ -118,7 +118,12 @@ class SqlHistory:
             raise _closed()
         self._start()
         self._queue.put(order)
-        return await asyncio.wrap_future(order.done)
+        try:
+            # It stands behind rows, and those may wait for a database that is gone.
+            async with asyncio.timeout(self._settings.timeout_s + self._settings.stop_s):
+                return await asyncio.wrap_future(order.done)
+        except TimeoutError as exc:
+            raise BackendUnavailable("history", self.degraded or "it is too busy") from exc
 
     def _start(self) -> None:
         if self._thread is None:

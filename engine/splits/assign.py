@@ -59,10 +59,12 @@ def place(
     """The first experiment that could change something for this request, and its arm there.
 
     ``halted``: experiment → arms without traffic. ``ages_s``: seconds since each began; one that is missing is not
-    known yet, so everybody is in its control group. ``chosen``: agent and models of its chain.
+    known yet, so everybody is in its control group. ``chosen``: agent and models of its chain. What the caller
+    asked for by name is nobody's to replace.
     """
+    agent, models = "" if request.agent is not None else chosen[0], () if request.models else chosen[1]
     for experiment in experiments:
-        if experiment.enabled and _concerns(experiment, *chosen):
+        if experiment.enabled and _concerns(experiment, agent, models):
             age_s = ages_s.get(experiment.name)
             if age_s is None:
                 return Placement(experiment=experiment.name, arm=None)

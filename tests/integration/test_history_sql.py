@@ -120,13 +120,16 @@ def test_without_the_master_key_texts_are_missing(make: MakeStore):
 
 
 @pytest.mark.req("obs.privacy")
-def test_replicas_with_one_master_key_read_each_others_rows(make: MakeStore):
-    """From the variable, whatever folder they have."""
+def test_replicas_with_one_master_key_read_each_others_rows(make: MakeStore, caplog: pytest.LogCaptureFixture):
+    """From the variable, whatever folder they have; without it a shared database is warned about."""
     given = {HISTORY_KEY: base64.b64encode(bytes(range(32))).decode()}
     folders = ["", "", ""] if make()._settings.url is None else ["a", "b", "c"]
     make(folders[0], given).write([row(1)], NOW_S)
     make(folders[1], given).write([row(2)], NOW_S)
     assert read(make(folders[2], given)) == [row(1), row(2)]
+    assert HISTORY_KEY not in caplog.text
+    make("d").open()
+    assert (HISTORY_KEY in caplog.text) is (make()._settings.url is not None)
 
 
 @pytest.mark.req("obs.privacy")

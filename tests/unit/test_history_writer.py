@@ -165,6 +165,21 @@ async def test_a_stop_waits_for_a_gone_database_no_longer_than_the_settings_say(
 
 
 @pytest.mark.req("route.history")
+async def test_nobody_waits_for_a_database_that_stays_away():
+    """Forgetting somebody fails and is not done later; the rows before it still wait."""
+    store = FakeStore()
+    store.fail_always = GONE
+    async with writing(store, timeout_s=0.01, stop_s=0.01) as history:
+        history.put(row(0))
+        with pytest.raises(BackendUnavailable, match="gone"):
+            await history.forget("acme", "ada")
+        assert history.dropped == 0
+        store.fail_always = None
+        await history.flush()
+    assert (store.written, store.forgotten) == (["row-0"], [])
+
+
+@pytest.mark.req("route.history")
 async def test_a_stop_while_the_database_is_away_still_writes_when_it_returns():
     """Within ``stop_s`` it goes on asking."""
     store = FakeStore()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -77,7 +78,7 @@ def test_while_arms_fit_their_sectors_a_change_moves_no_more_than_itself(count: 
     before = data.draw(st.lists(within, min_size=count, max_size=count))
     index = data.draw(st.integers(0, count - 1))
     after = [*before[:index], data.draw(within), *before[index + 1 :]]
-    for point in (step / 997 for step in range(997)):
+    for point in (step / 97 for step in range(97)):
         old, new = arm_at(before, point), arm_at(after, point)
         assert old == new or {old, new} == {index, None}
 
@@ -135,6 +136,15 @@ def test_a_request_belongs_to_the_first_experiment_that_could_change_it():
     assert placed is not None
     assert placed.experiment == "models"
     assert place([off, elsewhere], {}, ages, asked(), SQL) is None
+
+
+@pytest.mark.req("route.split")
+def test_what_a_caller_names_is_not_replaced():
+    """A named agent is in no experiment about agents, named models in none about models."""
+    agents, models = experiment(), experiment(arm(models={"m": "n"}))
+    named, chosen = replace(asked(), agent="sql"), replace(asked(), models=("m",))
+    found = [[place([trial], {}, AGES, who, SQL) for who in (named, chosen)] for trial in (agents, models)]
+    assert [[one is None for one in pair] for pair in found] == [[True, False], [False, True]]
 
 
 @pytest.mark.req("route.split")

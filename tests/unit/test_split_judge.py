@@ -94,7 +94,7 @@ def test_a_paid_model_in_place_of_a_free_one_is_rolled_back():
 
 
 def rolled_back_after(
-    rng: random.Random, errors: tuple[float, float], share: float, rails: GuardRails, requests: int = 2_000
+    rng: random.Random, errors: tuple[float, float], share: float, rails: GuardRails, requests: int = 1_200
 ) -> int | None:
     """Simulate an arm and control, judged after every tenth request; the arm's requests at its roll-back."""
     sides = [NO_STATS, NO_STATS]
