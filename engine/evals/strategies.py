@@ -7,7 +7,6 @@ which needs the evaluation folder. Only counts are kept, no rows. A test fails w
 from __future__ import annotations
 
 import json
-import math
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,21 +56,22 @@ def measure(settings: Settings) -> Cells:
     from engine.routing.decide import match  # noqa: PLC0415 - the same
     from engine.routing.encoder import load_encoder  # noqa: PLC0415 - the same
     from engine.routing.select import rank  # noqa: PLC0415 - the same
+    from engine.routing.shipped import bind_artifact, load_head  # noqa: PLC0415 - the same
     from engine.routing.table import anchor_texts, profile, stack  # noqa: PLC0415 - the same
 
     encoder, head, routing = load_encoder(settings.encoder), load_complexity(), settings.routing
     profiles = [profile(a, encoder.encode(anchor_texts(a, routing)), routing) for a in settings.agents]
     table = stack(0, profiles, routing.general_agent)
+    trained = bind_artifact(table, load_head(settings))
     cells: dict[str, dict[str, float]] = {}
     for row in task_rows(eval_folder(None)):
         reading = encoder.read(row.text)
-        ranking = rank(match(table, reading, row.text, routing), {}, routing)
+        ranking = rank(match(table, reading, row.text, routing, head=trained), {}, routing)
         sure = ranking.confidence
-        second = sure * math.exp(-ranking.margin / routing.temperature) if len(ranking.candidates) > 1 else 0.0
         found = level(head.judge(reading.vector[None, :], [row.text])[0])
         cell = cells.setdefault(f"{bisect_right(EDGES, sure)} {found}", dict.fromkeys(_COUNTED, 0.0))
         first = [candidate.agent for candidate in ranking.candidates[:3]]
-        values = (1.0, sure, sure - second, float(first[0] == row.agent), float(row.agent in first))
+        values = (1.0, sure, ranking.margin, float(first[0] == row.agent), float(row.agent in first))
         for name, value in zip(_COUNTED, values, strict=True):
             cell[name] = round(cell[name] + value, 6)
     return dict(sorted(cells.items()))
@@ -138,8 +138,8 @@ def _bands(s: StrategySettings, cells: Cells) -> Iterator[str]:
     total = sum(cell["rows"] for cell in cells.values())
     yield "\n## What it comes to\n"
     yield (
-        f"{total:.0f} development rows of `task_routing`, routed by the shipped agents' texts, their work judged\n"
-        "by the shipped complexity head. Right: the first agent is the one of the label. Among three: it is one\n"
+        f"{total:.0f} development rows of `task_routing`, routed and judged as shipped: by the agents' texts and\n"
+        "the trained heads. Right: the first agent is the one of the label. Among three: it is one\n"
         "of the first three, beside what the policy expects of the two leading confidences. Strategy, quality\n"
         "and cost are those of a request in the middle of its band; out of scope (single) is not shown apart.\n"
     )

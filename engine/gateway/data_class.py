@@ -82,6 +82,7 @@ _NHS: Final = re.compile(r"(?<![\w-])\d{3}[ -]?\d{3}[ -]?\d{4}(?![\w-])")
 _TAX: Final = re.compile(r"(?<![\w.-])\d{2} ?\d{3} ?\d{3} ?\d{3}(?![\w-]|\.\d)")
 _NINO: Final = re.compile(r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2}( ?)\d{2}\1\d{2} ?[A-D](?!\w)", re.I)
 _PASSPORT: Final = re.compile(r"(?<![A-Z0-9<])[A-Z0-9<]{9}\d[A-Z<]{3}\d{7}[MFX<]\d{7}[A-Z0-9<]{14}\d\d?")
+_PASSPORT_NAME: Final = re.compile(r"(?<![A-Z0-9<])P[A-Z<][A-Z<]{3}[A-Z]{1,30}<<[A-Z<]{5,38}")
 _IPV4: Final = re.compile(r"(?<![\w.-])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\w-]|\.\d)")
 _IPV6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _E164: Final = re.compile(r"(?<![\w+)])(?:\+|00)[1-9](?:[ .()/-]{0,3}\d){7,14}(?![\w-])")
@@ -90,11 +91,13 @@ _NANP: Final = re.compile(
 )
 _NATIONAL: Final = re.compile(
     r"(?<![\w.+-])(?<!\d )\(?0[1-9]\d{0,3}\)?[ /-]{1,3}\d{2,4}(?:[ -]\d{2,4}){1,4}(?![\w-]|\.\d)"
-    r"|(?<![\w.+-])\(?0[1-9]\d{1,3}\)? ?/ ?\d{5,8}(?!\w)"
+    r"|(?<![\w.+-])(?<!\d )\(?0[1-9]\d{1,3}\)?(?: ?/ ?| )\d{5,8}(?!\w)"
 )
 _ANY_PHONE: Final = re.compile(r"(?<![\w.+-])\(?\d(?:[ .()/-]{0,2}\d){6,13}(?![\w-]|\.\d)")
 _PHONE_WORD: Final = re.compile(
-    r"\b(?:phone|telephone|tel|mobile|cell|whatsapp|fax|call|ring|text|handy|telefon|natel|sms)\b", re.I
+    r"\b(?:phone|telephone|tel|mobile|cell|whatsapp|fax|call|ring|text|handy|telefon|natel|sms"
+    r"|(?:my|his|her|their) (?:new |private )?number)\b",
+    re.I,
 )
 _OTHER_NUMBER: Final = re.compile(
     r"(?:order|invoice|ticket|tracking|serial|part|sku|isbn|issn|article|item|case|account|ref|reference|id|no|nr"
@@ -123,6 +126,8 @@ def _personal(text: str, lower: str, words: frozenset[str]) -> Iterator[str]:
     """Rules that fire, cheapest first; each group only when the text has what it cannot do without."""
     if "@" in text and any(not _sample_mail(m[1].lower(), m[2].lower()) for m in _EMAIL.finditer(text)):
         yield "email"
+    if "<<" in text and _is_passport(text):
+        yield "passport"
     if text.count(":") >= 2 and any(known.is_personal_ipv6(m[0]) for m in _IPV6.finditer(text)):
         yield "ipv6"
     if _SEVEN.search(text):
@@ -149,8 +154,6 @@ def _numbers(text: str, words: frozenset[str]) -> Iterator[str]:
         yield "nhs"
     if any(_tax(m[0], words) for m in _TAX.finditer(text)):
         yield "tax_id"
-    if "<" in text and any(known.is_passport_line(m[0]) for m in _PASSPORT.finditer(text)):
-        yield "passport"
     if any(_phones(text)):
         yield "phone"
 
@@ -163,6 +166,11 @@ def _with_words(text: str, lower: str, words: frozenset[str]) -> Iterator[str]:
         yield "birth"
     if (not words.isdisjoint(_STREETS) or any(end in lower for end in _STREET_ENDS)) and _address(text):
         yield "address"
+
+
+def _is_passport(text: str) -> bool:
+    second = any(known.is_passport_line(m[0]) for m in _PASSPORT.finditer(text))
+    return second or _PASSPORT_NAME.search(text) is not None
 
 
 def _sample_mail(local: str, domain: str) -> bool:

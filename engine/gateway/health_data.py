@@ -28,21 +28,23 @@ _TERMS: Final = frozenset((*_CONDITIONS.split(), *_MEDICINES.split()))
 _TOKEN: Final = re.compile(r"[A-Za-z]{1,30}(?:'[a-z]{1,3})?|[.?!\n]")
 _ENDS: Final = frozenset(".?!\n")
 _TITLES: Final = frozenset(("mr", "mrs", "ms", "miss", "dr", "herr", "frau"))
-_ONE: Final = frozenset(("the", "our", "my", "this", "your"))
+_ONE: Final = frozenset(("the", "our", "my", "this", "your", "", ".", "\n"))
+"""Before «patient»; the last three are the beginning of a sentence."""
+_MINE: Final = frozenset(("my", "mein", "meine"))
 _MYSELF: Final = frozenset(("i", "i'm", "i've", "he", "she", "he's", "she's"))
 _KIN: Final = """
     wife husband son daughter mother father mum mom dad brother sister partner child friend colleague employee
-    boss     neighbour neighbor grandmother grandfather aunt uncle
+    boss neighbour neighbor grandmother grandfather aunt uncle
+    doctor physician psychiatrist therapist vater mutter frau mann sohn tochter bruder schwester
 """
 _FAMILY: Final = frozenset(_KIN.split())
 _STRONG: Final = """
     diagnosed diagnosis prescribed suffer suffers suffering treated positive hospitalised hospitalized admitted
-    undergoing receiving history recovering living put
+    undergoing receiving history recovering living put leidet
 """
 _TOLD: Final = frozenset(_STRONG.split())
-_SAID: Final = frozenset(
-    ("has", "have", "had", "take", "takes", "taking", "am", "is", "was", "with", "i'm", "i've", "he's", "she's")
-)
+_WEAK: Final = "has have had take takes taking am is was with i'm i've he's she's hat nimmt"
+_SAID: Final = frozenset(_WEAK.split())
 _FIELD: Final = frozenset(("research", "researcher", "study", "studies", "paper", "clinic", "centre", "charity"))
 _OPENING: Final = frozenset(("the", "a", "an", "what", "how", "why", "when", "is", "does", "do", "if", "which"))
 _FAR: Final = -1_000
@@ -87,7 +89,7 @@ def health_of_somebody(text: str, _lower: str) -> bool:
 def _is_person(token: str, word: str, before: str) -> bool:
     """Whether ``token`` ends the mention of one person: I, my mother, our patient, Mr Keller, Maria Lopez."""
     last = before.lower()
-    if word in _MYSELF or (word in _FAMILY and last == "my") or (word == "patient" and last in _ONE):
+    if word in _MYSELF or (word in _FAMILY and last in _MINE) or (word == "patient" and last in _ONE):
         return True
     if not token[0].isupper() or len(token) < 2:
         return False
