@@ -181,6 +181,21 @@ def test_an_instance_without_room_stands_behind_the_whole_chain() -> None:
 
 
 @pytest.mark.req("route.adapt")
+def test_what_is_left_counts_as_a_part_of_each_ones_own_limit() -> None:
+    """Half of a small limit is as much as half of a large one; an instance of which nobody said anything is full."""
+    facts = _fleet([1.0, 1.0, 1.0])
+    limits = {
+        "a": RateLimits(tokens=Quota(left=500, limit=1_000)),
+        "a1": RateLimits(tokens=Quota(left=50_000, limit=100_000)),
+    }
+    leads = Counter(
+        order_models(("a",), RolePolicy(), facts, _at(sample=sample, limits=limits)).models[0]
+        for sample in _even(100)
+    )
+    assert leads == {"a": 25, "a1": 25, "a2": 50}
+
+
+@pytest.mark.req("route.adapt")
 def test_those_with_room_share_what_one_without_it_cannot_take() -> None:
     """By their own weights, as if it were not there."""
     facts = _fleet([1.0, 5.0, 3.0])
