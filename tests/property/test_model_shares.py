@@ -182,7 +182,7 @@ def test_an_instance_without_room_stands_behind_the_whole_chain() -> None:
 
 @pytest.mark.req("route.adapt")
 def test_what_is_left_counts_as_a_part_of_each_ones_own_limit() -> None:
-    """Half of a small limit is as much as half of a large one; an instance of which nobody said anything is full."""
+    """Half of a small limit is as much as half of a large one; an instance nobody spoke of counts as full."""
     facts = _fleet([1.0, 1.0, 1.0])
     limits = {
         "a": RateLimits(tokens=Quota(left=500, limit=1_000)),
