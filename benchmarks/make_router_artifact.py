@@ -120,6 +120,11 @@ def cross_validate(texts: Sequence[Text], vectors: Vectors, settings: Settings) 
     return {"unseen_topics.head": alone / judged, "unseen_topics.fused": fused / judged}
 
 
+def data_digest(texts: Sequence[Text]) -> str:
+    """SHA-256 of all that was learned from, in order."""
+    return hashlib.sha256("\n".join(f"{t.label}\t{t.times}\t{t.text}" for t in texts).encode()).hexdigest()
+
+
 def main() -> None:
     """Fit on everything, write, and read back."""
     parser = argparse.ArgumentParser()
@@ -134,7 +139,6 @@ def main() -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **head.to_arrays())
     files = {HEAD: buffer.getvalue()}
-    listed = "\n".join(f"{t.label}\t{t.times}\t{t.text}" for t in texts)
     card = Card(
         kind=KIND,
         card_schema=SCHEMA,
@@ -147,7 +151,7 @@ def main() -> None:
         seed=SEED,
         settings={"fit": FIT, "agents": {agent.name: digest_of(agent) for agent in settings.agents}},
         data="our own texts: benchmarks/router_texts and configs/agents",
-        data_sha256=hashlib.sha256(listed.encode()).hexdigest(),
+        data_sha256=data_digest(texts),
         licence="CC0-1.0",
         encoder=MadeWith(
             model_sha256=str(settings.encoder.model_sha256),

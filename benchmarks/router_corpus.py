@@ -1,7 +1,7 @@
 """Training texts of the shipped router's head: our own sentences, our own terms and our own patterns (CC0).
 
-Not the texts by which agents are known (``configs/agents``), though those are learned from too; no row of an
-evaluation set and no question of ``tests/data`` is in here.
+Not the texts by which agents are known (``configs/agents``), though those are learned from too. No row of an
+evaluation set and no question of ``tests/data`` that judges the router is in here; near ones were taken out.
 """
 
 from __future__ import annotations

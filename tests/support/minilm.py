@@ -7,10 +7,12 @@ import functools
 from configs.load import load_settings
 from configs.settings import EncoderSettings, Settings
 from engine.evals.router import agent_table
+from engine.routing.artifact import Artifact
 from engine.routing.contract import Reading
 from engine.routing.decide import match
 from engine.routing.encoder import MiniLm, load_encoder
 from engine.routing.select import Ranking, rank
+from engine.routing.shipped import bind_artifact, load_head
 from engine.routing.table import AgentTable
 
 
@@ -43,3 +45,19 @@ def choose(question: str, table: AgentTable | None = None) -> Ranking:
     routing = shipped().routing
     agents = ten_agents() if table is None else table
     return rank(match(agents, read(question), question, routing), {}, routing)
+
+
+@functools.cache
+def shipped_head() -> Artifact:
+    """The head that users receive."""
+    artifact = load_head(shipped())
+    assert artifact is not None
+    return artifact
+
+
+def choose_trained(question: str, table: AgentTable | None = None) -> Ranking:
+    """The decision as users receive it: ``choose`` with the shipped head."""
+    routing = shipped().routing
+    agents = ten_agents() if table is None else table
+    head = bind_artifact(agents, shipped_head())
+    return rank(match(agents, read(question), question, routing, head=head), {}, routing)
