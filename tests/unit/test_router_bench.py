@@ -26,7 +26,8 @@ def test_bench_router_prints_every_figure_by_name(monkeypatch: pytest.MonkeyPatc
     report = router.run(few, steps.append)
     assert set(report.figures) == {
         *(f"decide.agents_{n}.p95_ms" for n in (10, 150, len(ten_agents().names) + 40)),
-        *("route.p50_ms", "beyond_embedding.p50_ms", "register.p50_ms", "register.agents_1000.p50_ms"),
+        *("route.p50_ms", "beyond_embedding.p50_ms", "route_beyond_embedding.p50_ms"),
+        *("register.p50_ms", "register.agents_1000.p50_ms"),
         *(f"concurrency_100.{name}" for name in ("throughput_ratio", "loop_stall_p99_ms", "loop_stall_max_ms")),
         "memory.agents_1000_mb",
     }

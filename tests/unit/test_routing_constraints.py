@@ -10,15 +10,14 @@ import pytest
 from configs.catalogue import AgentCapability, ModelSettings, ProviderSettings
 from configs.kernel import Tier
 from configs.routing import RoutingSettings
-from configs.settings import Settings
 from engine.errors import NoAgentFits
 from engine.routing.constraints import (
     Constraints,
     Reach,
     barred,
     excluded,
-    facts_of,
     grouped,
+    model_facts,
     reach_of,
     refuse_barred,
 )
@@ -26,22 +25,16 @@ from engine.routing.contract import Reading, Registered
 from engine.routing.decide import match
 from engine.routing.table import profile, stack
 
-SETTINGS = Settings(
-    providers={
-        "here": ProviderSettings(base_url="http://127.0.0.1:1/v1", local=True),
-        "child": ProviderSettings(embedded=True),
-        "eu": ProviderSettings(base_url="https://eu.example.com/v1", region="eu"),
-        "us": ProviderSettings(base_url="https://us.example.com/v1", region="us"),
-    },
-    models={
-        "small": ModelSettings(provider="here", model="s", context_window=1_000, tools=False),
-        "tiny": ModelSettings(provider="child", model="t"),
-        "europe": ModelSettings(provider="eu", model="e", context_window=100_000),
-        "states": ModelSettings(provider="us", model="u", context_window=8_000, tools=False),
-    },
-)
-WINDOWS = {name: model.context_window for name, model in SETTINGS.models.items()}
-FACTS = facts_of(SETTINGS, WINDOWS.get)
+HERE = ProviderSettings(base_url="http://127.0.0.1:1/v1", local=True)
+CHILD = ProviderSettings(embedded=True)
+EUROPE = ProviderSettings(base_url="https://eu.example.com/v1", region="eu")
+STATES = ProviderSettings(base_url="https://us.example.com/v1", region="us")
+FACTS = {
+    "small": model_facts(ModelSettings(provider="here", model="s", tools=False), HERE, 1_000),
+    "tiny": model_facts(ModelSettings(provider="child", model="t"), CHILD, None),
+    "europe": model_facts(ModelSettings(provider="eu", model="e"), EUROPE, 100_000),
+    "states": model_facts(ModelSettings(provider="us", model="u", tools=False), STATES, 8_000),
+}
 
 
 def _reach(*chain: str, own_handler: bool = False, **fields: Any) -> Reach:
