@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from engine.contract import Finished
 from engine.history.contract import OK, HistoryRow, Verdict, tenant_of, user_of
 from engine.types import PERSONAL, Attempt, Decision
 
+T = TypeVar("T")
 Content = Literal["none", "encrypted", "plain"]
 _DECISION = TypeAdapter(Decision)
 _ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
@@ -40,7 +43,7 @@ def row_of(
         input_tokens=sum(attempt.usage.input_tokens for attempt in spent),
         output_tokens=sum(attempt.usage.output_tokens for attempt in spent),
         degraded=() if answer is None else answer.degraded,
-        attempts=_ATTEMPTS.dump_json(finished.attempts).decode(),
+        attempts=_json(_ATTEMPTS, finished.attempts),
         embedding=embedding,
         prompt=request.messages,
         answer=None if answer is None else answer.text,
@@ -69,8 +72,15 @@ def _with(row: HistoryRow, decision: Decision) -> HistoryRow:
         out_of_scope=decision.out_of_scope,
         head=decision.head,
         arm=decision.arm,
-        decision=_DECISION.dump_json(decision).decode(),
+        decision=_json(_DECISION, decision),
     )
+
+
+def _json(kind: TypeAdapter[T], value: T) -> str:
+    try:
+        return kind.dump_json(value).decode()
+    except PydanticSerializationError:  # half a surrogate pair, which JSON can only hold escaped
+        return json.dumps(kind.dump_python(value))
 
 
 def _verdict(finished: Finished) -> Verdict:
