@@ -13,6 +13,7 @@ import contextvars
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from configs.errors import SwitchgearError
 from configs.routing import LearnSettings
 from engine.learning.averages import aged, replay, step
 from engine.learning.contract import (
@@ -24,7 +25,6 @@ from engine.learning.contract import (
     model_subject,
 )
 from engine.types import Averages
-from memory.errors import BackendUnavailable
 
 Open = Callable[[], Awaitable[Outcomes]]
 
@@ -135,7 +135,7 @@ class LearnedAverages:
                 self._wanted.clear()
             if rest:
                 self._adopt(await self._outcomes.look(rest))
-        except BackendUnavailable as gone:
+        except SwitchgearError as gone:  # not there, or cannot be started in this folder
             self.dropped += len(batch) + len(self._unsent)
             self._unsent = []
             self._lost_s = self._clock()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -93,22 +93,6 @@ def choose(
 def _may_answer(candidate: Candidate, held: Set[str]) -> bool:
     """Whoever is dominated by an agent on probation only is not dominated by one that answers."""
     return not candidate.excluded and (not candidate.dominated_by or candidate.dominated_by in held)
-
-
-def recorded(candidates: Sequence[Candidate], chosen: Chosen) -> tuple[Candidate, ...]:
-    """The candidates as the decision lists them: with the probability that each had, who was chosen first."""
-    marked = [replace(c, propensity=p) for c, p in zip(candidates, chosen.propensities, strict=True)]
-    return (marked.pop(chosen.index), *marked)
-
-
-def explained(candidates: Sequence[Candidate], chosen: Chosen) -> str:
-    """Why somebody else than the first candidate answers, as a sentence; empty when it is the first."""
-    agent = candidates[chosen.index].agent
-    if chosen.held and chosen.explored:
-        return f"{agent} is on probation after too many failures; this question is a probe of it."
-    if chosen.held:
-        return f"{chosen.held} fits best but is on probation after too many failures, so {agent} answers."
-    return f"{agent} was chosen to learn how it does." if chosen.explored else ""
 
 
 def deserved(candidate: Candidate, weight_success: float) -> float:

@@ -78,6 +78,16 @@ def test_the_script_of_averages_equals_the_pure_core_in_every_step(client: Redis
     assert min(seen[moved] for moved in ("False False", "False True", "True True", "True False")) > 10, seen
 
 
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+@pytest.mark.req("route.learn")
+def test_the_script_of_averages_equals_the_pure_core_over_a_hundred_thousand_messages(client: Redis) -> None:
+    """The long proof."""
+    seen = walk(client, 1, 100_000, lua_text(CLOCK_OF_ARGUMENT))
+    print(f"{seen.total()} results, 0 mismatches")  # noqa: T201 - the total of a long proof
+    assert seen.total() > 100_000
+
+
 PLANTED = {
     "no_fading": ("halves - whole) * LN2", "halves - whole) * 0"),
     "short_series": ("for k = TERMS, 1, -1", "for k = 9, 1, -1"),

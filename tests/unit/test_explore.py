@@ -18,9 +18,7 @@ from engine.routing.explore import (
     Situation,
     choose,
     context_of,
-    explained,
     probe_hazard,
-    recorded,
     thompson,
     upper_bound,
 )
@@ -76,19 +74,6 @@ def test_an_agent_on_probation_gives_its_question_to_the_next_one_and_gets_probe
     assert probe.propensities == other.propensities
     assert probe.propensities[0] == probe_hazard(12, SETTINGS.learn) > 0
     assert probe.held == other.held == "python"
-
-
-@pytest.mark.req("route.learn")
-def test_the_record_says_who_had_which_chance_and_why_the_best_did_not_answer():
-    """Whoever answers comes first in the list, with its probability; the sentence names the probation."""
-    waited = Situation(waited={"python": 12})
-    probe, other = (choose(THREE, {"python": HELD}, SETTINGS, waited, sample) for sample in (0.0, 0.999))
-    listed = recorded(THREE, other)
-    assert [c.agent for c in listed] == ["rust", "python", "general"]
-    assert [c.propensity for c in listed] == [other.propensities[i] for i in (1, 0, 2)]
-    assert explained(THREE, other).startswith("python fits best but is on probation")
-    assert "a probe of it" in explained(THREE, probe)
-    assert explained(THREE, choose(THREE, {}, SETTINGS, Situation(), 0.5)) == ""
 
 
 @pytest.mark.req("route.learn")

@@ -12,7 +12,7 @@ from configs.routing import LearnSettings
 from engine.learning.contract import RouteResult, Standing
 from engine.learning.inmemory import LocalOutcomes
 from engine.learning.learned import LearnedAverages
-from memory.errors import BackendUnavailable
+from memory.errors import BackendUnavailable, FolderNotUsable
 from tests.support.clock import FakeClock
 
 RULES = LearnSettings()
@@ -148,6 +148,30 @@ async def test_without_redis_a_process_goes_on_with_its_own_averages_and_says_so
     await mine.flush()
     assert (mine.degraded, mine.dropped) == ("", 3)
     assert mine.now([PYTHON])[PYTHON].count == 1, "the shared record counts from here on"
+
+
+@pytest.mark.req("route.learn")
+async def test_a_folder_that_holds_no_redis_is_no_failure_of_a_request(clock: FakeClock):
+    """Whatever the store says when it is opened, the averages go on."""
+
+    async def refused() -> Store:
+        raise FolderNotUsable("/nowhere", "is read-only")
+
+    mine = LearnedAverages(RULES, refused, clock=clock)
+    mine.record([FAILED])
+    await mine.aclose()
+    assert (mine.now([PYTHON])[PYTHON].count, mine.dropped) == (1, 1)
+    assert "read-only" in mine.degraded
+
+
+@pytest.mark.req("route.learn")
+async def test_models_and_contexts_are_read_by_plain_names(lab: Lab):
+    """As the router asks: model ids, agents' names; one without statistics is left out."""
+    mine = lab.join()
+    mine.record([RouteResult(subject="model:mini", ok=False), WORKED])
+    mine.record([RouteResult(subject="agent:rust", ok=True, context=(1.0, 0.5))])
+    assert {name: known.success for name, known in mine.models(["mini", "other"]).items()} == {"mini": 0.9}
+    assert mine.in_context(["python", "rust"]) == {"rust": (1.0, 0.5, 0.5, 0.25, 1.0, 0.5)}
 
 
 @pytest.mark.req("route.learn")
