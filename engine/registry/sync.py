@@ -67,6 +67,7 @@ class RegistrySync:
         self._elsewhere: Mapping[str, str] = MappingProxyType({})
         self._missing = ""
         self._opened: Registry | None = None
+        self._opening = asyncio.Lock()
         self._closing = False
         self._wake = asyncio.Event()
         self._round = asyncio.Lock()
@@ -163,7 +164,7 @@ class RegistrySync:
         """Send what waits and take in what is new; whether the store was there."""
         async with self._round:
             try:
-                registry = self._opened = await self._open_registry()
+                registry = await self._registry()
                 for name, change in list(self._waiting.items()):
                     await self._send(registry, name, change)
                 here = Here(replica=self._replica, handlers=tuple(sorted(self._handlers)))
@@ -204,11 +205,18 @@ class RegistrySync:
         """Polling alone would do; hearing of a change makes it quick."""
         while not self._closing:
             try:
-                registry = await self._open_registry()
+                registry = await self._registry()
                 if await registry.announced(self._settings.poll_s):
                     self._wake.set()
             except BackendUnavailable:
                 await asyncio.sleep(self._settings.retry_s)
+
+    async def _registry(self) -> Registry:
+        """Opened once: it holds the connection that listens."""
+        async with self._opening:
+            if self._opened is None:
+                self._opened = await self._open_registry()
+            return self._opened
 
     async def _send(self, registry: Registry, name: str, change: _Put | _Remove) -> None:
         if isinstance(change, _Remove):
@@ -216,8 +224,7 @@ class RegistrySync:
             self._applied.pop(name, None)
         else:
             body = encode(change.capability)
-            answer = await registry.put(name, body, replica=self._replica, replace=change.replace)
-            match answer:
+            match await registry.put(name, body, replica=self._replica, replace=change.replace):
                 case Taken(body=other) if other is None or not _same(name, other, change.capability):
                     self._refuse(name, f"another replica has an agent {name!r} already")
                     if other is not None and self._waiting.get(name) is change:
@@ -237,8 +244,7 @@ class RegistrySync:
     async def _take_in(self, changes: Changes) -> None:
         lost = bool(self._seen.epoch) and changes.seen.epoch != self._seen.epoch
         self._seen = changes.seen
-        gone = [name for name in self._applied if name not in changes.entries] if changes.whole else []
-        for name in gone:
+        for name in [name for name in self._applied if changes.whole and name not in changes.entries]:
             if lost:
                 # The store has forgotten everything: whoever still knows an agent puts it back.
                 self._waiting.setdefault(name, _Put(capability=self._applied[name], replace=False))

@@ -258,6 +258,8 @@ async def test_a_change_arrives_as_soon_as_it_is_announced() -> None:
     one.add(agent("tides"))
     await two.until("tides")
     assert two.names == ["python", "tides"]
+    await _looked(one, two)
+    assert (one.opened, two.opened) == (1, 1)
     await _closed(one, two)
 
 
