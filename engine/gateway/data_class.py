@@ -162,7 +162,7 @@ def _with_words(text: str, lower: str, words: frozenset[str]) -> Iterator[str]:
     insured = not words.isdisjoint(("insurance", "nino"))
     if any((insured or m[1]) and known.is_nino(m[0]) for m in _NINO.finditer(text)):
         yield "nino"
-    if not words.isdisjoint(_BIRTH_WORDS) and _BIRTH.search(lower):
+    if (not words.isdisjoint(_BIRTH_WORDS) or "d.o.b" in lower) and _BIRTH.search(lower):
         yield "birth"
     if (not words.isdisjoint(_STREETS) or any(end in lower for end in _STREET_ENDS)) and _address(text):
         yield "address"
@@ -221,7 +221,7 @@ _BIRTH_WORDS: Final = frozenset(
     ("born", "birth", "dob", "birthday", "birthdate", "geboren", "geburtsdatum", "geb", "nato")
 )
 _BIRTH: Final = re.compile(
-    rf"\b(?:born|dob|birthday|birthdate|date of birth|geboren|geburtsdatum|geb\.?|nato)\b"
+    rf"\b(?:born|dob|birthday|birthdate|date of birth|geboren|geburtsdatum|geb\.?|nato|d\.o\.b\.?)"
     rf"[^\d\n,;]{{0,20}}?(?<!\d){_DATE}(?!\d)"
 )
 _STREET_WORDS: Final = """
@@ -234,7 +234,8 @@ _STREET: Final = re.compile(
     r"(?<!\w)\d{1,5}[A-Za-z]?,? (?:[A-Z][\w'.-]{0,24} ){1,4}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr"
     r"|Boulevard|Blvd|Way|Court|Ct|Place|Pl|Square|Sq|Terrace|Close|Crescent)\b"
     r"|(?<!\w)[A-ZÄÖÜ][a-zäöüß]{1,24}(?:strasse|straße|str\.|weg|gasse|platz|allee|ring) \d{1,4}[a-z]?(?!\w)"
-    r"|(?<!\w)\d{1,4}(?: ?bis)?,? (?:rue|avenue|boulevard|chemin|place|route) [\w' -]{2,40}?(?=,|\n| \d)"
+    r"|(?<!\w)\d{1,4}(?: ?bis)?,? (?:[Rr]ue|[Aa]venue|[Bb]oulevard|[Cc]hemin|[Pp]lace|[Rr]oute)"
+    r" [\w' -]{2,40}?(?=,|\n| \d)"
     r"|(?<!\w)(?:[Vv]ia|[Vv]iale|[Pp]iazza|[Cc]alle) [A-Z][\w' ]{2,30}?,? \d{1,4}(?!\w)"
 )
 _POSTCODE: Final = re.compile(

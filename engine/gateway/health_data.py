@@ -27,11 +27,12 @@ _MEDICINES: Final = """
 _TERMS: Final = frozenset((*_CONDITIONS.split(), *_MEDICINES.split()))
 _TOKEN: Final = re.compile(r"[A-Za-z]{1,30}(?:'[a-z]{1,3})?|[.?!\n]")
 _ENDS: Final = frozenset(".?!\n")
+_PEOPLE: Final = frozenset(("patient", "employee", "client", "customer", "candidate", "tenant", "claimant"))
 _TITLES: Final = frozenset(("mr", "mrs", "ms", "miss", "dr", "herr", "frau"))
 _ONE: Final = frozenset(("the", "our", "my", "this", "your", "", ".", "\n"))
 """Before «patient»; the last three are the beginning of a sentence."""
 _MINE: Final = frozenset(("my", "mein", "meine"))
-_MYSELF: Final = frozenset(("i", "i'm", "i've", "he", "she", "he's", "she's"))
+_MYSELF: Final = frozenset(("i", "me", "i'm", "i've", "he", "she", "he's", "she's"))
 _KIN: Final = """
     wife husband son daughter mother father mum mom dad brother sister partner child friend colleague employee
     boss neighbour neighbor grandmother grandfather aunt uncle
@@ -40,12 +41,16 @@ _KIN: Final = """
 _FAMILY: Final = frozenset(_KIN.split())
 _STRONG: Final = """
     diagnosed diagnosis prescribed suffer suffers suffering treated positive hospitalised hospitalized admitted
-    undergoing receiving history recovering living put leidet
+    undergoing receiving history recovering living put died leidet
 """
 _TOLD: Final = frozenset(_STRONG.split())
 _WEAK: Final = "has have had take takes taking am is was with i'm i've he's she's hat nimmt"
 _SAID: Final = frozenset(_WEAK.split())
-_FIELD: Final = frozenset(("research", "researcher", "study", "studies", "paper", "clinic", "centre", "charity"))
+_FIELD: Final = frozenset(
+    ("research", "researcher", "study", "studies", "paper", "clinic", "centre", "essay", "thesis")
+)
+_APART: Final = frozenset(("of", "about", "for", "in", "from"))
+"""After one of these a weak verb says nothing more about the person: «I take photos of»."""
 _OPENING: Final = frozenset(("the", "a", "an", "what", "how", "why", "when", "is", "does", "do", "if", "which"))
 _FAR: Final = -1_000
 _WHO_TOLD, _TOLD_TERM, _WHO_SAID, _SAID_TERM = 14, 8, 6, 3
@@ -73,15 +78,20 @@ def health_of_somebody(text: str, _lower: str) -> bool:
         token, word = found[0], found[0].lower()
         if pending and word not in _FIELD:
             return True
-        pending = word in _TERMS and (place - told <= _TOLD_TERM or place - said <= _SAID_TERM)
+        near = place - told <= _TOLD_TERM or place - said <= _SAID_TERM or before.lower() in _MINE
+        pending = word.removesuffix("'s") in _TERMS and near
         if word == "." and before.lower() in _TITLES:
             continue
         if word in _ENDS:
             who = told = said = _FAR
         elif _is_person(token, word, before):
             who = place
-        told = place if word in _TOLD and place - who <= _WHO_TOLD else told
-        said = place if _connects(word, before) and place - who <= _WHO_SAID else said
+        if word in _TOLD and place - who <= _WHO_TOLD:
+            told = place
+        if word in _APART:
+            said = _FAR
+        elif place - who <= _WHO_SAID and _connects(word, before):
+            said = place
         before = token
     return pending
 
@@ -89,7 +99,7 @@ def health_of_somebody(text: str, _lower: str) -> bool:
 def _is_person(token: str, word: str, before: str) -> bool:
     """Whether ``token`` ends the mention of one person: I, my mother, our patient, Mr Keller, Maria Lopez."""
     last = before.lower()
-    if word in _MYSELF or (word in _FAMILY and last in _MINE) or (word == "patient" and last in _ONE):
+    if word in _MYSELF or (word in _FAMILY and last in _MINE) or (word in _PEOPLE and last in _ONE):
         return True
     if not token[0].isupper() or len(token) < 2:
         return False
@@ -97,7 +107,7 @@ def _is_person(token: str, word: str, before: str) -> bool:
 
 
 def _connects(word: str, before: str) -> bool:
-    return word in _SAID or (word == "on" and before.lower() in _SAID)
+    return word in _SAID or (word == "on" and (before.lower() in _SAID or before == "while"))
 
 
 def diagnosis_code(text: str, _lower: str) -> bool:
