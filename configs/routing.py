@@ -125,7 +125,7 @@ class TrainSettings(Section):
     word_scale: PositiveFloat = 2.5
     """How far vector and words may pull before the penalty holds them."""
     penalty: PositiveFloat = 1e-4
-    iterations: PositiveInt = 60
+    iterations: PositiveInt = 40
     """Steps of L-BFGS at most; more of them fit the rows better and new texts no better."""
     folds: Annotated[int, Field(ge=2)] = 5
     folds_large: Annotated[int, Field(ge=2)] = 3

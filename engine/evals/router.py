@@ -126,7 +126,8 @@ def _tasks(run: _Run) -> tuple[dict[str, float], list[str]]:
     if _too_few(train, test):
         return found, [*notes, "left out, too few rows to learn from: task_routing heads"]
     found |= task_figures(train, test, run.settings, run.vectors, run.on_fit)
-    levels = complexity_figures(train, test, run.settings, run.vectors, run.on_fit)
+    learned = None if run.train is None else train
+    levels = complexity_figures(learned, rows, run.settings, run.vectors, run.on_fit)
     return found | levels, notes if levels else [*notes, "left out, a level has no row: complexity.macro_f1"]
 
 

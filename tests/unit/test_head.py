@@ -42,6 +42,18 @@ def test_a_text_gets_the_same_alone_and_in_any_batch(labels: int) -> None:
 
 
 @pytest.mark.req("route.train")
+@pytest.mark.parametrize("labels", [4, 20])
+def test_the_short_way_to_a_decision_says_what_judging_says(labels: int) -> None:
+    """Probabilities of one text without its scope, also where a part has no weight."""
+    head, data = _head(labels, 4), labelled(labels, 2, seed=7, noise=0.1)
+    for blend in (head.weights.blend, np.array([1.0, 0.0, 0.0, 0.5]), np.array([1.0, 3.0, 1.0, 0.0])):
+        other = Head(head.labels, replace(head.weights, blend=blend))
+        judged = other.judge(data.vectors, ["Alpha and beta"] * len(data.texts)).probabilities
+        for vector, row in zip(data.vectors, judged, strict=True):
+            assert np.abs(other.probabilities(vector, "Alpha and beta") - row).max() < 1e-9
+
+
+@pytest.mark.req("route.train")
 def test_probabilities_are_probabilities() -> None:
     """Rows sum to 1, nothing leaves [0, 1], also far from every example and without a text."""
     said = _head().judge(
