@@ -137,7 +137,7 @@ def match(
 def sureness(scores: Sequence[float], shortlist: Shortlist, settings: RoutingSettings) -> list[float]:
     """How probably each of those with these ``scores`` is the one the question is for; they sum to 1.
 
-    Softmax at a temperature fitted on questions that neither the head nor the texts of the agents had seen.
+    Softmax at the temperature at which it is right as often as it says (docs/decisions/0016).
     """
     temperature = settings.temperature_trained if shortlist.trained else settings.temperature
     top = max(scores)
