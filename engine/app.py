@@ -27,6 +27,7 @@ from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk
 from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued
 from engine.events import Emit, Event, Final
+from engine.history.contract import History
 from engine.resilience.shielded import agent_subject
 from engine.subjects import configured, refuse_unknown
 from engine.ticket import Ticket
@@ -93,6 +94,16 @@ class Engine:
     def cache_client(self) -> Redis | None:
         """The client of ``redis.cache``, for operators' scripts and benchmarks; ``None`` without a cache."""
         return self._parts.cache_client
+
+    @property
+    def history(self) -> History | None:
+        """What is kept of requests; ``None`` when ``history.enabled`` is off."""
+        return self._parts.history
+
+    @property
+    def elsewhere(self) -> Mapping[str, str]:
+        """Agents whose Python handlers only other replicas have, and one replica for each."""
+        return self._parts.fleet.registry.elsewhere
 
     @property
     def desk(self) -> TicketDesk:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -203,7 +203,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         )
         ledger = DenyingLedger()
         race = Race(legs, settings, routes, clock=time.monotonic)
-        pipeline = _pipeline(router, partial(_share, breakers, fleet), _GraphParts(race, ledger, legs.estimate))
+        pipeline = _pipeline(router, breakers, _GraphParts(race, ledger, legs.estimate))
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
         aftermath = Aftermath(fleet=fleet, history=history, reading=reader.peek, key_of=key_of)
@@ -254,18 +254,13 @@ def _model_host(settings: Settings, stack: AsyncExitStack) -> Hold:
     return hold
 
 
-async def _share(breakers: Breakers, fleet: Fleet) -> None:
-    """Look at what the other replicas know, before the first request is routed."""
-    await asyncio.gather(breakers.open(), fleet.registry.open())
-
-
-def _pipeline(router: Once[Router], share: Callable[[], Awaitable[None]], parts: _GraphParts) -> Once[Drive]:
+def _pipeline(router: Once[Router], breakers: Breakers, parts: _GraphParts) -> Once[Drive]:
     async def build() -> Drive:
         ready, drive_of, *_ = await asyncio.gather(
             router.get(),
             asyncio.to_thread(_import_graph),
             asyncio.to_thread(import_openai_client),
-            share(),
+            breakers.open(),
         )
         return drive_of(ready, parts)
 

@@ -36,6 +36,8 @@ class Policy:
                 settings.encoder.model_dump_json(),
                 str(settings.embedded.model_context),
                 settings.routing.model_dump_json(),
+                *(f"{role}={policy.model_dump_json()}" for role, policy in sorted(settings.policies.items())),
+                *(experiment.model_dump_json() for experiment in settings.experiments),
                 str(settings.request.max_tokens),
             )
         )

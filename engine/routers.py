@@ -46,8 +46,13 @@ class RouterNeeds:
 
 
 async def make_router(settings: Settings, needs: RouterNeeds) -> Router:
-    """A router that is warm. Raises ``ArtifactRefused``, ``ModelFileError``."""
-    facts, artifact, complexity = await asyncio.to_thread(_read, settings, needs)
+    """A router that is warm and knows the agents of the other replicas.
+
+    Raises ``ArtifactRefused``, ``ModelFileError``.
+    """
+    (facts, artifact, complexity), _ = await asyncio.gather(
+        asyncio.to_thread(_read, settings, needs), needs.fleet.registry.open()
+    )
     orders = ModelOrders(settings, facts, needs.limits, clock=time.monotonic, sample=random.random)
     parts = RouterParts(
         encoder=needs.encoder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents.refs import model_ref, routed_models
+from configs.instances import with_instances
 from configs.settings import Settings
 from engine.contract import BreakerStore
 from engine.errors import UnknownName
@@ -24,7 +25,8 @@ def pools(settings: Settings) -> dict[str, tuple[str, ...]]:
     """For each route the largest chain it is in: of those, only so many may be open at once (max ejection)."""
     found: dict[str, tuple[str, ...]] = {}
     for chain in sorted(settings.roles.values(), key=len):
-        subjects = tuple(model_ref(model, settings).subject for model in chain)
+        models = with_instances(chain, settings.models)
+        subjects = tuple(model_ref(model, settings).subject for model in models)
         found.update(dict.fromkeys(subjects, subjects))
     return found
 

@@ -47,6 +47,7 @@ def fingerprint(request: Request, *, policy: str) -> str:
     fields = [
         SCHEMA,
         policy,
+        principal.tier.value,
         *_optional(request.agent),
         *_counted(request.models),
         *_optional(request.max_tokens),

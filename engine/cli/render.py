@@ -14,6 +14,8 @@ from engine.types import Answer, Attempt, Candidate, Decision
 
 _ANSWER = TypeAdapter(Answer)
 _DECISION = TypeAdapter(Decision)
+NEAR = 0.01
+ROWS_MIN = 3
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
@@ -62,31 +64,52 @@ def explanation(answer: Answer) -> RenderableType:
 def decision_view(decision: Decision) -> RenderableType:
     """Who was chosen, why, and who else stood by."""
     chain = " → ".join(f"{leg.agent}/{leg.model or 'handler'}" for leg in decision.legs)
-    skipped = f"\n[dim]skipped:[/] {markup('; '.join(decision.skipped))}" if decision.skipped else ""
-    head = (
-        f"[bold cyan]{decision.agent}[/] by [bold]{decision.strategy}[/], confidence {decision.confidence:.2f}\n"
-        f"{markup(decision.reason)}\n[dim]chain:[/] {markup(chain)}{skipped}"
+    how = f"confidence {decision.confidence:.2f}" + (
+        f", {decision.complexity} work" if decision.complexity else ""
     )
+    lines = [
+        f"[bold cyan]{decision.agent}[/] by [bold]{decision.strategy}[/], {how}",
+        markup(decision.reason),
+        markup(decision.strategy_why),
+        f"[dim]chain:[/] {markup(chain)}",
+        *(f"[dim]models:[/] {markup(why)}" for why in decision.models_why),
+        f"[dim]skipped:[/] {markup('; '.join(decision.skipped))}" if decision.skipped else "",
+        f"[dim]experiment:[/] {markup(decision.arm)}" if decision.arm else "",
+        f"[dim]trained head:[/] {markup(decision.head)}" if decision.head else "",
+    ]
+    head = "\n".join(line for line in lines if line)
     return Group(head, candidates_table(decision.candidates)) if decision.candidates else head
 
 
 def candidates_table(candidates: tuple[Candidate, ...]) -> Table:
-    """Every factor of the ranking (route.score)."""
+    """Every factor of the ranking (route.score); agents that were nowhere near share the last line."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("agent", "score", "intent", "similarity", "keywords", "success", "cost", "latency"):
-        table.add_column(name, justify="left" if name in ("agent", "keywords") else "right")
-    for c in candidates:
+    for name in ("agent", "score", "intent", "similarity", "head", "success", "cost", "latency", ""):
+        table.add_column(name, justify="left" if name in ("agent", "") else "right", no_wrap=bool(name))
+    near = [c for c in candidates if c.score >= NEAR or c.excluded or c in candidates[:ROWS_MIN]]
+    for c in near:
         table.add_row(
             c.agent,
             f"{c.score:.3f}",
             f"{c.intent:.3f}",
             f"{c.similarity:.3f}",
-            markup(", ".join(c.keyword_hits)),
+            "" if c.probability is None else f"{c.probability:.2f}",
             f"{c.success:.2f}",
             f"{c.cost:.2f}",
             f"{c.latency:.2f}",
+            markup(_remark(c)),
         )
+    if len(near) < len(candidates):
+        table.add_row(f"[dim]and {len(candidates) - len(near)} more[/]", f"[dim]< {NEAR:g}[/]")
     return table
+
+
+def _remark(candidate: Candidate) -> str:
+    if candidate.excluded:
+        return f"out: {candidate.excluded}"
+    if candidate.keyword_hits:
+        return f"«{', '.join(candidate.keyword_hits)}»"
+    return f"{candidate.dominated_by} is better in everything" if candidate.dominated_by else ""
 
 
 def attempts_table(attempts: tuple[Attempt, ...]) -> Table:
