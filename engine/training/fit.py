@@ -17,12 +17,14 @@ from engine.errors import TrainingRefused
 from engine.routing.head import DIMENSIONS, SIGNALS, STEP, Head, Weights
 from engine.training.calibrate import fit_blend
 from engine.training.linear import Inputs, read_inputs, solve
-from engine.training.reject import Doubts, Rejection, fit_rejection
+from engine.training.reject import Doubts, Rejection, fit_rejection, start_rejection
 
 OUTSIDE: Final = -1
 """Class of an out-of-scope row."""
 UNSEEN: Final = -20.0
 """Log-probability of a label that a fold's head did not know."""
+JUDGED_CELLS: Final = 20_000_000
+"""Numbers kept of unseen rows, 160 MB; of more rows a sample is judged."""
 LABELS_TO_LEAVE_OUT: Final = 4
 """With fewer of them, leaving one out says little."""
 FEW: Final = 10
@@ -31,8 +33,6 @@ OnStep = Callable[[int, int], None]
 Places = NDArray[np.int64]
 Floats = NDArray[np.float64]
 START_BLEND: Final = (1.0, 3.0, 1.0, 0.3)
-START_CUT: Final = (0.35, 0.08)
-"""Nearest cosine at which half the texts are in scope, and how soon that changes, as seen with MiniLM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,8 @@ class _Rows:
 class _Unseen:
     """What heads of the folds said of rows they had not seen."""
 
+    rows: Places
+    """Which rows these are, ascending."""
     parts: Floats
     scope: Floats
     known: NDArray[np.bool_]
@@ -105,7 +107,7 @@ def fit_labelled(data: Labelled, settings: TrainSettings, *, seed: int, on_step:
         if on_step is not None:
             on_step(done, steps)
 
-    unseen = _judge_unseen(rows, parts, settings, tick)
+    unseen = _judge_unseen(rows, parts, settings, seed, tick)
     blend = _blend(rows, unseen)
     rejection = _rejection(rows, unseen, blend, settings)
     head = _head(rows, np.arange(len(rows.texts)), settings)
@@ -161,10 +163,18 @@ def _parts(rows: _Rows, settings: TrainSettings, seed: int) -> Places:
     return parts
 
 
-def _judge_unseen(rows: _Rows, parts: Places, settings: TrainSettings, tick: Callable[[int], None]) -> _Unseen:
-    n, count, folds = len(rows.texts), len(rows.labels), int(parts.max()) + 1
-    shape = (3 + len(settings.sharpness), n, count)
+def _judge_unseen(
+    rows: _Rows, parts: Places, settings: TrainSettings, seed: int, tick: Callable[[int], None]
+) -> _Unseen:
+    count, folds, depth = len(rows.labels), int(parts.max()) + 1, 3 + len(settings.sharpness)
+    chosen = np.flatnonzero(rows.asked)
+    most = max(FEW, JUDGED_CELLS // (depth * count))
+    if len(chosen) > most:
+        chosen = np.sort(np.random.default_rng(seed).permutation(chosen)[:most])
+    n = len(chosen)
+    shape = (depth, n, count)
     found = _Unseen(
+        rows=chosen,
         parts=np.zeros(shape),
         scope=np.zeros((n, SIGNALS)),
         known=np.zeros(n, dtype=np.bool_),
@@ -176,7 +186,7 @@ def _judge_unseen(rows: _Rows, parts: Places, settings: TrainSettings, tick: Cal
         left = (np.arange(count) % folds == fold) & leave_out
         dropped = left[rows.classes] & (rows.classes != OUTSIDE)
         inside = np.flatnonzero((parts != fold) & ~dropped)
-        _judge_fold(rows, inside, np.flatnonzero((parts == fold) & rows.asked), settings, found)
+        _judge_fold(rows, inside, chosen[parts[chosen] == fold], settings, found)
         tick(fold + 1)
     return found
 
@@ -194,36 +204,31 @@ def _judge_fold(rows: _Rows, inside: Places, outside: Places, settings: TrainSet
     head = _head(replace(rows, labels=names, classes=renumber[rows.classes]), inside, settings)
     texts = [rows.texts[int(i)] for i in outside]
     said = head.signals(rows.inputs.vectors[outside], texts, settings.sharpness)
+    places = np.searchsorted(found.rows, outside)
     for part, seen in zip(found.parts, said.parts, strict=True):
-        part[np.ix_(outside, present)] = seen
-    found.scope[outside] = said.scope
-    found.known[outside] = np.isin(rows.classes[outside], present)
-    found.judged[outside] = True
+        part[np.ix_(places, present)] = seen
+    found.scope[places] = said.scope
+    found.known[places] = np.isin(rows.classes[outside], present)
+    found.judged[places] = True
 
 
 def _blend(rows: _Rows, unseen: _Unseen) -> tuple[Floats, int]:
     use = np.flatnonzero(unseen.known)
     if len(use) < FEW:
         return np.array(START_BLEND), 0
-    return fit_blend(unseen.parts[:, use], rows.classes[use])
+    return fit_blend(unseen.parts[:, use], rows.classes[unseen.rows[use]])
 
 
 def _rejection(rows: _Rows, unseen: _Unseen, blend: tuple[Floats, int], settings: TrainSettings) -> Rejection:
     inside, judged = unseen.known, unseen.judged
     if inside.sum() < FEW or (judged & ~inside).sum() < FEW:
-        return _start_rejection()
+        return start_rejection()
     weights, sharpness = blend
     best = np.tensordot(weights, unseen.parts[[0, 1, 2, 3 + sharpness]], 1).argmax(axis=1)
-    doubts = Doubts(signals=unseen.scope[judged], inside=inside[judged], right=(best == rows.classes)[judged])
+    doubts = Doubts(
+        signals=unseen.scope[judged], inside=inside[judged], right=(best == rows.classes[unseen.rows])[judged]
+    )
     return fit_rejection(doubts, settings.out_of_scope_share)
-
-
-def _start_rejection() -> Rejection:
-    """Without rows to learn from: the nearest cosine alone."""
-    weight, mean, spread = np.zeros(SIGNALS), np.zeros(SIGNALS), np.ones(SIGNALS)
-    mean[2], spread[2] = START_CUT
-    weight[2] = 1.0
-    return Rejection(mean=mean, spread=spread, weight=weight, bias=0.0, reject_below=0.5)
 
 
 def _head(rows: _Rows, inside: Places, settings: TrainSettings) -> Head:
@@ -235,7 +240,7 @@ def _head(rows: _Rows, inside: Places, settings: TrainSettings) -> Head:
     examples, starts = _examples(rows, inside, settings)
     sums = np.zeros((count, DIMENSIONS))
     np.add.at(sums, classes[~outside], rows.inputs.vectors[inside][~outside].astype(np.float64))
-    start = _start_rejection()
+    start = start_rejection()
     terms = [
         (text, i, cue)
         for i, name in enumerate(rows.labels)

@@ -12,11 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.routing.head import SIGNALS
 from engine.training.minimum import minimum
 
 Floats = NDArray[np.float64]
 PENALTY: Final = 1e-3
 SPREAD_MIN: Final = 1e-6
+START_CUT: Final = (0.35, 0.08)
+"""Nearest cosine at which half the texts are in scope, and how soon that changes, as seen with MiniLM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +88,11 @@ def threshold(chance: Floats, doubts: Doubts, mass: Floats) -> float:
         return float(chance[order[0]]) / 2.0
     above = float(chance[order[cut]]) if cut < len(order) else 1.0
     return (float(chance[order[cut - 1]]) + above) / 2.0
+
+
+def start_rejection() -> Rejection:
+    """Without rows to learn from: the nearest cosine alone."""
+    weight, mean, spread = np.zeros(SIGNALS), np.zeros(SIGNALS), np.ones(SIGNALS)
+    mean[2], spread[2] = START_CUT
+    weight[2] = 1.0
+    return Rejection(mean=mean, spread=spread, weight=weight, bias=0.0, reject_below=0.5)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from configs.routing import TrainSettings
 from engine.errors import TrainingRefused
@@ -99,6 +100,22 @@ def test_progress_reaches_its_end() -> None:
     seen: list[tuple[int, int]] = []
     fit_labelled(labelled(3, 5), SMALL, seed=0, on_step=lambda done, of: seen.append((done, of)))
     assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_of_many_rows_a_sample_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of them stays bounded; learned from are all, and the head is as good."""
+    monkeypatch.setattr("engine.training.fit.JUDGED_CELLS", 7 * 3 * 20)
+    seen: list[int] = []
+
+    def spy(parts: NDArray[np.float64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
+        seen.append(len(wanted))
+        return fit_blend(parts, wanted)
+
+    monkeypatch.setattr("engine.training.fit.fit_blend", spy)
+    head = fit_labelled(labelled(3, 30), SMALL, seed=0)
+    assert 10 <= seen[0] <= 20
+    assert len(head.weights.examples) == 90
+    assert _accuracy(head, labelled(3, 4, seed=9)) == 1.0
 
 
 def test_examples_are_kept_up_to_a_limit_and_one_for_every_label() -> None:
