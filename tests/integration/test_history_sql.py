@@ -89,7 +89,8 @@ def test_only_a_plain_history_can_be_read_off_the_disk(tmp_path: Path, content: 
 def test_what_was_forgotten_is_gone_from_the_disk(tmp_path: Path):
     """Also where it was never encrypted: pages are overwritten and the log is emptied."""
     store = RowStore(SETTINGS.model_copy(update={"content": "plain"}), tmp_path, EMPTY)
-    store.write([row(1, answer=SECRET)], NOW_S)
+    long = SECRET * 2_000  # in pages of its own, which are freed
+    store.write([row(1, answer=long)], NOW_S)
     assert SECRET.encode() in on_disk(tmp_path)
     assert store.forget(row().user) == 1
     assert SECRET.encode() not in on_disk(tmp_path)
@@ -234,6 +235,14 @@ async def _dropped(settings: HistorySettings, folder: Path) -> int:
 
 
 @pytest.mark.req("route.history")
+def test_a_batch_that_was_written_already_is_not_refused(make: MakeStore):
+    """Its commit's reply was lost: rows that are there stay, the others come in, none is refused."""
+    make().write([row(1)], NOW_S)
+    assert make().write([row(1, answer="other"), row(2)], NOW_S) == 0
+    assert read(make()) == [row(1), row(2)]
+
+
+@pytest.mark.req("route.history")
 def test_a_row_that_does_not_fit_keeps_no_other_out(make: MakeStore):
     """PostgreSQL refuses one whose agent is too long; SQLite takes it."""
     refused = make().write([row(1), row(2, agent="x" * 500), row(3)], NOW_S)
@@ -290,7 +299,7 @@ def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path: Path
 
 
 KILLED = """
-import sys, time
+import asyncio, sys
 from pathlib import Path
 from tests.support.history import EMPTY, SETTINGS, row
 from engine.history.writer import SqlHistory
@@ -298,8 +307,7 @@ history = SqlHistory(SETTINGS.model_copy(update={"batch_rows": 10}), Path(sys.ar
 for number in range(100_000):
     history.put(row(number))
     if number % 10 == 9:
-        while history.waiting:
-            time.sleep(0.0005)
+        asyncio.run(history.flush())
         print(number + 1, flush=True)
 """
 
