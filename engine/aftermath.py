@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from engine.contract import Finished
+from engine.contract import Finished, Observer
 from engine.fleet import Fleet
-from engine.history.contract import History
-from engine.history.record import row_of
 from engine.learning.results import results_of
-from engine.routing.contract import Reading
 from engine.routing.explore import context_of
-from engine.types import Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Aftermath:
-    """``engine.contract.Observer`` of one engine. ``history`` is ``None`` where nothing is to be kept."""
+    """``engine.contract.Observer`` of one engine. ``keep`` puts a request into history, where one is kept."""
 
     fleet: Fleet
-    history: History | None
-    reading: Callable[[str], Reading | None]
-    """A question's reading if there has been one; it is not read for this."""
-    key_of: Callable[[Request], str]
+    keep: Observer | None
 
     def observe(self, finished: Finished) -> None:
         """Have it counted and kept once the answer is on its way."""
@@ -37,23 +25,14 @@ class Aftermath:
     def _take(self, finished: Finished) -> None:
         self.fleet.splits.observe(finished)
         self.fleet.learned.record(results_of(finished.attempts, _context(finished)))
-        if self.history is not None:
-            read = self.reading(finished.request.question)
-            row = row_of(
-                finished,
-                row_id=uuid.uuid4().hex,
-                now_s=time.time(),
-                fingerprint=self.key_of(finished.request),
-                embedding=None if read is None else read.vector.astype(np.float16).tobytes(),
-            )
-            self.history.put(row)
+        if self.keep is not None:
+            self.keep(finished)
 
 
 def _context(finished: Finished) -> tuple[float, ...]:
+    """Features of the request for the agent that was chosen, which ``linucb`` learns from."""
     decision = finished.decision
     if decision is None:
         return ()
     chosen = next((c for c in decision.candidates if c.agent == decision.agent), None)
-    if chosen is None:
-        return ()
-    return context_of(chosen, decision.complexity, len(finished.request.question))
+    return () if chosen is None else context_of(chosen, decision.complexity, len(finished.request.question))

@@ -22,12 +22,13 @@ from configs.load import load_settings
 from configs.settings import Settings
 from engine.ask import AskOptions, Prompt, request_of
 from engine.batch import answer_all
-from engine.compose import Parts, open_parts
+from engine.compose import open_parts
 from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk
 from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued
 from engine.events import Emit, Event, Final
 from engine.history.contract import History
+from engine.parts import Parts
 from engine.resilience.shielded import agent_subject
 from engine.subjects import configured, refuse_unknown
 from engine.ticket import Ticket

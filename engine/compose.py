@@ -7,6 +7,7 @@ cache and nothing else, so that an exact hit never waits for MiniLM, LangGraph o
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
@@ -15,24 +16,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
-from agents.handler import AnyHandler, HandlerAgent
 from agents.model import preload as import_openai_client
 from agents.prompted import PromptedAgent
-from agents.refs import routed_models
 from agents.roster import Roster
-from configs.catalogue import AgentCapability
 from configs.keys import usable_models
 from configs.settings import Settings
+from configs.splits import CONTROL
 from engine.aftermath import Aftermath
-from engine.answer_cache import CACHE, STORES, open_cache
+from engine.answer_cache import open_cache
 from engine.breakers import Breakers
 from engine.contract import (
     BreakerMoved,
-    BreakerState,
-    BreakerView,
     Estimate,
     Ledger,
     LegRunner,
@@ -44,10 +38,12 @@ from engine.desk import TicketDesk
 from engine.embedded import Hold
 from engine.fleet import Fleet, fleet_of
 from engine.gateway.gateway import Gateway
+from engine.history.observe import observer_of
 from engine.history.writer import SqlHistory
 from engine.legs import Legs
 from engine.models import Models
 from engine.once import Once
+from engine.parts import Parts
 from engine.policy import Policy
 from engine.race import Race
 from engine.redis_state import StateRedis
@@ -56,8 +52,10 @@ from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
 from engine.resilience.shielded import store_breakers
 from engine.routers import RouterNeeds, make_router
-from engine.routing.encoder import load_encoder
+from engine.routing.artifact import Artifact
+from engine.routing.encoder import MiniLm, load_encoder
 from engine.routing.limits import LimitBook
+from engine.routing.shipped import load_head
 from engine.routing.thread import EncoderThread
 from engine.run import Drive, Run
 from engine.subjects import pools
@@ -65,9 +63,7 @@ from engine.telemetry.tracing import open_tracer
 from engine.types import Answer
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
-from memory.errors import BackendUnavailable
 
-OnStep = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 
@@ -79,80 +75,25 @@ class _GraphParts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """A started engine, for ``engine.app`` to put a face on."""
+class _Shared:
+    """What this engine has in common with other replicas, and what it keeps."""
 
-    settings: Settings
-    roster: Roster
-    run: Run
+    state: StateRedis
     breakers: Breakers
-    stores: LocalBreakerStore
-    desk: TicketDesk
     fleet: Fleet
     history: SqlHistory | None
-    cache_client: Redis | None
-    degraded: Mapping[str, str]
-    _router: Once[Router]
-    _pipeline: Once[Drive]
-    _model_host: Hold
-    _models: Models
-
-    async def router(self) -> Router:
-        """The router, loading MiniLM if this is the first question."""
-        return await self._router.get()
-
-    def degraded_now(self) -> dict[str, str]:
-        """What was missing at the start, the cache while its breaker is open, breakers that are not shared."""
-        view = self.stores.of(CACHE).view()
-        gone = {} if view.state is BreakerState.CLOSED else {"cache": view.reason}
-        alone = {"breakers": self.breakers.degraded} if self.breakers.degraded else {}
-        return {**self.degraded, **gone, **alone, **self.fleet.degraded}
-
-    async def breaker_views(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
-        """Breakers by key, wherever they live."""
-        own = tuple(subject for subject in subjects if subject.startswith(STORES))
-        shared = tuple(subject for subject in subjects if not subject.startswith(STORES))
-        views = {**await self.stores.view(own), **(await self.breakers.view(shared) if shared else {})}
-        return {subject: views[subject] for subject in subjects}
-
-    async def cache_version(self) -> str:
-        """Version of the Redis behind the cache. Raises ``BackendUnavailable``."""
-        if self.cache_client is None:
-            raise BackendUnavailable("redis.cache", self.degraded.get("cache", "switched off"))
-        try:
-            info = await self.cache_client.info("server")
-        except (RedisError, OSError) as exc:
-            raise BackendUnavailable("redis.cache", f"{type(exc).__name__}: it does not answer") from exc
-        return str(info["redis_version"])
-
-    def register(self, capability: AgentCapability, handler: AnyHandler | None, replace: bool) -> None:
-        """Put an agent into the roster. Raises ``AgentNotUsable``."""
-        agent = PromptedAgent(capability) if handler is None else HandlerAgent(capability, handler)
-        self.roster.register(agent, replace=replace)
-        self.fleet.registry.registered(capability, own_handler=handler is not None, replace=replace)
-
-    def unregister(self, name: str) -> bool:
-        """Take an agent out of the roster; whether there was one."""
-        gone = self.roster.unregister(name)
-        if gone:
-            self.fleet.registry.unregistered(name)
-        return gone
-
-    async def preload(self, on_step: OnStep | None) -> None:
-        """Make everything that is made on first use, side by side."""
-        say = on_step if on_step is not None else _silent
-        say("loading MiniLM, LangGraph and the local model")
-        jobs: list[Once[Router] | Once[Drive] | Hold] = [self._router, self._pipeline]
-        routed = routed_models(self.settings)
-        if any(self.settings.providers[self.settings.models[m].provider].embedded for m in routed):
-            jobs.append(self._model_host)
-        await asyncio.gather(*(job.get() for job in jobs))
-        await asyncio.gather(*(self._models.ready(model) for model in sorted(routed)))
-        say("ready")
 
 
-def _silent(step: str) -> None:
-    del step
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Called:
+    """Everything behind a leg."""
+
+    models: Models
+    host: Hold
+    legs: Legs
+    race: Race
+    prices: PriceBook
+    limits: LimitBook
 
 
 @asynccontextmanager
@@ -171,42 +112,28 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         gateway = Gateway(cache, key_of, missing=tuple(degraded))
         stack.push_async_callback(gateway.drain)
 
-        state = StateRedis(settings)
-        stack.push_async_callback(state.aclose)
-        breakers = Breakers(settings, state, stores, (routes.moved, _log_move))
-        stack.push_async_callback(breakers.aclose)
-        fleet = fleet_of(settings, state, roster)
-        stack.push_async_callback(fleet.aclose)
-        history = SqlHistory(settings.history, settings.data_dir, environ) if settings.history.enabled else None
-        if history is not None:
-            stack.push_async_callback(history.aclose)
-        shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random, routes=routes)
-        model_host = _model_host(settings, stack)
-        limits = LimitBook(settings.routing.limits_s)
-        models = Models(
-            settings, environ, model_host, lambda model, said: limits.heard(model, said, time.monotonic())
-        )
-        stack.push_async_callback(models.aclose)
-        stack.push_async_callback(shield.aclose)
-        prices = PriceBook(settings)
-        legs = Legs(roster, models, shield, prices, settings)
-        reader = EncoderThread(partial(load_encoder, settings.encoder), settings.encoder)
+        shared = _share(settings, environ, (roster, stores, routes), stack)
+        called = _call(settings, environ, shared.breakers, (roster, routes), stack)
+        head = functools.cache(partial(load_head, settings))
+        reader = EncoderThread(partial(_load_encoder, settings, head), settings.encoder)
         stack.push_async_callback(reader.aclose)
-        router = Once(
-            partial(
-                make_router,
-                settings,
-                RouterNeeds(
-                    roster=roster, encoder=reader, fleet=fleet, limits=limits, prices=prices, unusable=unusable
-                ),
-            )
+        needs = RouterNeeds(
+            roster=roster,
+            encoder=reader,
+            fleet=shared.fleet,
+            limits=called.limits,
+            prices=called.prices,
+            unusable=unusable,
+            head=head,
         )
+        router = Once(partial(make_router, settings, needs))
         ledger = DenyingLedger()
-        race = Race(legs, settings, routes, clock=time.monotonic)
-        pipeline = _pipeline(router, breakers, _GraphParts(race, ledger, legs.estimate))
+        pipeline = _pipeline(router, shared.breakers, _GraphParts(called.race, ledger, called.legs.estimate))
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
-        aftermath = Aftermath(fleet=fleet, history=history, reading=reader.peek, key_of=key_of)
+        keep = None
+        if shared.history is not None:
+            keep = observer_of(shared.history, now_s=time.time, fingerprint=key_of, vector=reader.peek)
         run = Run(
             gateway=gateway,
             pipeline=pipeline.get,
@@ -214,31 +141,82 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             may_keep=partial(_may_keep, roster),
             ledger=ledger,
             depth_max=settings.chain.depth_max,
-            observers=(aftermath.observe,),
+            observers=(Aftermath(shared.fleet, keep).observe,),
         )
-        desk = TicketDesk(settings, state, lambda r: run.answer(r, None), environ)
+        desk = TicketDesk(settings, shared.state, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
         yield Parts(
             settings=settings,
             roster=roster,
             run=run,
             desk=desk,
-            fleet=fleet,
-            history=history,
-            breakers=breakers,
+            fleet=shared.fleet,
+            history=shared.history,
+            breakers=shared.breakers,
             stores=stores,
             cache_client=client,
             degraded=degraded,
-            _router=router,
-            _pipeline=pipeline,
-            _model_host=model_host,
-            _models=models,
+            lazy_router=router,
+            lazy_pipeline=pipeline,
+            model_host=called.host,
+            models=called.models,
         )
 
 
+def _share(
+    settings: Settings,
+    environ: Mapping[str, str],
+    parts: tuple[Roster, LocalBreakerStore, Routes],
+    stack: AsyncExitStack,
+) -> _Shared:
+    roster, stores, routes = parts
+    state = StateRedis(settings)
+    stack.push_async_callback(state.aclose)
+    breakers = Breakers(settings, state, stores, (routes.moved, _log_move))
+    stack.push_async_callback(breakers.aclose)
+    fleet = fleet_of(settings, state, roster)
+    stack.push_async_callback(fleet.aclose)
+    history = SqlHistory(settings.history, settings.data_dir, environ) if settings.history.enabled else None
+    if history is not None:
+        stack.push_async_callback(history.aclose)
+    return _Shared(state=state, breakers=breakers, fleet=fleet, history=history)
+
+
+def _call(
+    settings: Settings,
+    environ: Mapping[str, str],
+    breakers: Breakers,
+    parts: tuple[Roster, Routes],
+    stack: AsyncExitStack,
+) -> _Called:
+    roster, routes = parts
+    host = Hold(partial(attach, local_model(settings.embedded), settings.data_dir, settings.embedded))
+    stack.push_async_callback(host.leave)
+    limits = LimitBook(settings.routing.limits_s)
+    models = Models(settings, environ, host, lambda model, said: limits.heard(model, said, time.monotonic()))
+    stack.push_async_callback(models.aclose)
+    shield = Shield(breakers, settings, clock=time.monotonic, sample=random.random, routes=routes)
+    stack.push_async_callback(shield.aclose)
+    prices = PriceBook(settings)
+    legs = Legs(roster, models, shield, prices, settings)
+    race = Race(legs, settings, routes, clock=time.monotonic)
+    return _Called(models=models, host=host, legs=legs, race=race, prices=prices, limits=limits)
+
+
+def _load_encoder(settings: Settings, head: Callable[[], Artifact | None]) -> MiniLm:
+    """The encoder of the settings, or the fine-tuned one that belongs to the trained head."""
+    artifact = head()
+    own = None if artifact is None else artifact.encoder
+    return load_encoder(settings.encoder if own is None else own)
+
+
 def _may_keep(roster: Roster, answer: Answer) -> bool:
-    """Whether an answer may be served again: whole, by the agent that was meant, and free of side effects."""
-    if answer.degraded:
+    """Whether an answer may be served again: whole, by the agent that was meant, and free of side effects.
+
+    Not what an experiment put in its place: that would outlive a roll-back.
+    """
+    experiment, _, arm = answer.decision.arm.partition("/")
+    if answer.degraded or (experiment and arm != CONTROL):
         return False
     agent = roster.agents.get(answer.decision.agent)
     if agent is None:
@@ -246,12 +224,6 @@ def _may_keep(roster: Roster, answer: Answer) -> bool:
     declared = agent.capability.cacheable
     # What a handler of the caller's own does besides answering is unknown, so it has to say that it may be cached.
     return isinstance(agent, PromptedAgent) if declared is None else declared
-
-
-def _model_host(settings: Settings, stack: AsyncExitStack) -> Hold:
-    hold = Hold(partial(attach, local_model(settings.embedded), settings.data_dir, settings.embedded))
-    stack.push_async_callback(hold.leave)
-    return hold
 
 
 def _pipeline(router: Once[Router], breakers: Breakers, parts: _GraphParts) -> Once[Drive]:

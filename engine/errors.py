@@ -10,7 +10,6 @@
     │   └── TrainingRefused            rows, folder or extra of `switchgear train`; its code says which
     ├── NotBuilt                       the parameter is real, this release refuses it by name
     ├── NoAgentFits                    every agent is ruled out by a constraint of the request; carries each reason
-    ├── NoLocalRoute                   personal or health data, and nothing local could answer (admit.data)
     ├── AllRoutesUnavailable           no route answered; carries every reason and the smallest retry-after (F5)
     ├── AnswerInterrupted              a stream broke after its first token was shown (F4)
     ├── RejectedByModel                the model refused this request: bad parameters, or its content policy
@@ -115,19 +114,6 @@ class NoAgentFits(SwitchgearError):
         super().__init__(
             f"no agent may answer: {shown}{f'; and {more} more' if more > 0 else ''}",
             hint="change region, data_class or length of the request, or add a model that meets them to roles",
-        )
-
-
-class NoLocalRoute(SwitchgearError):
-    """The request holds personal or health data, which stay here, and no leg of its chain does (admit.data)."""
-
-    code = "no_local_route"
-
-    def __init__(self, reasons: Iterable[str]) -> None:
-        self.reasons = tuple(reasons)
-        super().__init__(
-            f"personal or health data stay here, and no route does: {'; '.join(self.reasons[:REASONS_SHOWN])}",
-            hint="add a model of a local provider to the agent's role, or take the data out of the request",
         )
 
 
@@ -261,7 +247,7 @@ class ArtifactRefused(SwitchgearError):
 
 
 class HistoryRefused(SwitchgearError):
-    """History cannot be used for this. ``code`` says why: ``history_newer``, ``history_key``, ``history_content``."""
+    """History cannot be used for this; ``code``: ``history_newer``, ``history_key`` or ``history_content``."""
 
     code = "history_refused"
 

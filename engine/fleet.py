@@ -15,7 +15,6 @@ from engine.learning.redis_outcomes import RedisOutcomes
 from engine.redis_state import StateRedis
 from engine.registry.redis_registry import RedisRegistry
 from engine.registry.sync import RegistrySync
-from engine.splits.redis_splits import RedisSplits
 from engine.splits.running import Splits
 
 
@@ -53,11 +52,8 @@ def fleet_of(settings: Settings, state: StateRedis, roster: Roster) -> Fleet:
     async def registry() -> RedisRegistry:
         return RedisRegistry(await state.client(), settings.registry, missed=state.missed)
 
-    async def splits() -> RedisSplits:
-        return RedisSplits(await state.client(), settings.splits)
-
     return Fleet(
         learned=LearnedAverages(settings.learn, outcomes, clock=time.monotonic),
         registry=RegistrySync(roster, registry, settings.registry, settings.agents),
-        splits=Splits(settings.experiments, settings.splits, splits, clock=time.monotonic),
+        splits=Splits(settings.experiments, settings.splits, state.splits, clock=time.monotonic),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +24,6 @@ from engine.routing.limits import LimitBook
 from engine.routing.models import Facts
 from engine.routing.ordering import ModelOrders
 from engine.routing.router import AgentRouter, RouterParts
-from engine.routing.shipped import load_head
 from engine.routing.spending import NoBudget
 from engine.routing.thread import EncoderThread
 from engine.types import Strategy
@@ -43,6 +42,8 @@ class RouterNeeds:
     limits: LimitBook
     prices: PriceBook
     unusable: Mapping[str, str]
+    head: Callable[[], Artifact | None]
+    """Loads the trained head, once."""
 
 
 async def make_router(settings: Settings, needs: RouterNeeds) -> Router:
@@ -75,4 +76,4 @@ def _read(settings: Settings, needs: RouterNeeds) -> tuple[Facts, Artifact | Non
     """What stands in files and price lists. Blocks."""
     prices_of = partial(needs.prices.per_million, now=datetime.now(UTC))
     facts = facts_for_ordering(settings, prices_of, needs.prices.context_window, needs.unusable)
-    return facts, load_head(settings), load_complexity()
+    return facts, needs.head(), load_complexity()

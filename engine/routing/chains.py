@@ -57,7 +57,7 @@ class Chains:
     def complete(self, decision: Decision, agents: Agents, request: Request, situation: Situation) -> Decision:
         """``decision`` with its legs. Every leg meets every constraint of ``situation`` (admit.data).
 
-        Raises ``NoAgentFits`` when they leave no leg, ``InvalidInput`` and ``ConfigError`` as ``build_chain`` does.
+        Raises ``NoAgentFits`` when they leave no leg, ``InvalidInput`` and ``ConfigError`` as ``build_chain``.
         """
         refuse_barred(decision.agent, self.reach(agents[decision.agent]), situation.constraints)
         placed = self._placed(decision, agents, request, situation)

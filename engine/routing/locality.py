@@ -1,4 +1,4 @@
-"""Personal and health data stay here: which legs may be asked, and a last look before a call (admit.data). Pure.
+"""Personal and health data stay here: a last look before every call (admit.data). Pure.
 
 Selection already leaves out what is not local (``engine/routing/constraints.py``). This rule knows nothing of how
 a chain was made, so that a fallback, an instance, a retry or an agent put in by hand cannot carry data away.
@@ -6,27 +6,13 @@ a chain was made, so that a fallback, an instance, a retry or an agent put in by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from configs.settings import Settings
-from engine.errors import NoLocalRoute
 from engine.routing.contract import Registered
 from engine.types import PERSONAL, DataClass, Leg
 
 Agents = Mapping[str, Registered]
-
-
-def local_only(legs: Sequence[Leg], settings: Settings, agents: Agents) -> tuple[tuple[Leg, ...], tuple[str, ...]]:
-    """The legs that stay here, in their order, and why each other one is out, in words.
-
-    Raises ``NoLocalRoute`` when none is left.
-    """
-    reasons = [leaves(leg, settings, agents) for leg in legs]
-    kept = tuple(leg for leg, why in zip(legs, reasons, strict=True) if not why)
-    out = tuple(dict.fromkeys(why for why in reasons if why))
-    if not kept:
-        raise NoLocalRoute(out)
-    return kept, out
 
 
 def leaves(leg: Leg, settings: Settings, agents: Agents) -> str:

@@ -107,9 +107,10 @@ class EncoderThread:
                 del self._waiting[key], self._asked[key]
                 question.answer.cancel()
 
-    def peek(self, text: str) -> Reading | None:
-        """The reading of ``text`` if it is among the remembered ones. Reads nothing."""
-        return self._remembered.get(_key(text))
+    def peek(self, text: str) -> Vectors | None:
+        """The vector of ``text`` if it is among the remembered ones. Reads nothing."""
+        known = self._remembered.get(_key(text))
+        return None if known is None else known.vector
 
     async def aclose(self) -> None:
         """Finish the texts in hand, drop what waits (those callers get ``EngineClosed``), end the threads."""

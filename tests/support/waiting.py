@@ -21,4 +21,4 @@ async def until_async(condition: Callable[[], Awaitable[bool]]) -> None:
     """The same for a condition that has to be awaited."""
     async with asyncio.timeout(GUARD_S):
         while not await condition():  # noqa: ASYNC110 - there is no event for what another replica does
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)

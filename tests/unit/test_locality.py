@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.catalogue import AgentCapability, ModelSettings, ProviderSettings
 from configs.settings import Settings
-from engine.errors import NoLocalRoute
 from engine.routing.contract import Registered
-from engine.routing.locality import leaves, local_only, may_call
+from engine.routing.locality import leaves, may_call
 from engine.types import DataClass, Leg
 
 PROVIDERS = {
@@ -64,28 +62,3 @@ def test_only_personal_data_are_held_back(kind: DataClass, asked: bool) -> None:
     """The check before a call lets everything else out."""
     cloud = LEAVES[0][0]
     assert (may_call(cloud, kind, SETTINGS, AGENTS) == "") is asked
-
-
-@pytest.mark.req("admit.data")
-@given(LEGS)
-def test_no_leg_of_a_cut_chain_leaves(legs: list[Leg]) -> None:
-    """What is kept stays, in the same order; what is dropped has its reason; nothing left is an error."""
-    staying = [leg for leg in legs if leg in STAYS]
-    if not staying:
-        with pytest.raises(NoLocalRoute) as refused:
-            local_only(legs, SETTINGS, AGENTS)
-        assert refused.value.code == "no_local_route"
-        assert set(refused.value.reasons) == {why for leg, why in LEAVES if leg in legs}
-        return
-    kept, out = local_only(legs, SETTINGS, AGENTS)
-    assert list(kept) == staying
-    assert set(out) == {why for leg, why in LEAVES if leg in legs}
-
-
-@pytest.mark.req("admit.data")
-def test_the_refusal_says_what_to_do() -> None:
-    """Each reason once, the data class and a way out."""
-    with pytest.raises(NoLocalRoute) as refused:
-        local_only([LEAVES[0][0], LEAVES[0][0]], SETTINGS, AGENTS)
-    assert refused.value.message.count("runs at cloud") == 1
-    assert "local provider" in (refused.value.hint or "")
