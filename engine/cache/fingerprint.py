@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from configs.kernel import Message
-from engine.types import Request
+from engine.types import PERSONAL, Request
 
 SCHEMA = "x2"
 """Bumped when what is hashed or stored changes; old entries are then never read again."""
@@ -53,6 +53,7 @@ def fingerprint(request: Request, *, policy: str) -> str:
         *_optional(request.max_tokens),
         *_optional(request.temperature),
         *_optional(request.region),
+        "personal" if request.data_class in PERSONAL else "any",
         *_counted(_flatten(request.messages)),
     ]
     return f"sg:{SCHEMA}:{scope_key(principal.tenant_id, principal.user_id)}:{digest(fields)}"

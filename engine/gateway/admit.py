@@ -17,7 +17,7 @@ from configs.settings import Settings
 from configs.webhook_url import webhook_problem
 from engine.errors import InvalidInput, NotBuilt
 from engine.gateway.data_class import detect, stricter
-from engine.types import CacheMode, DataClass, OnUnavailable, Priority, Request
+from engine.types import PERSONAL, CacheMode, DataClass, OnUnavailable, Priority, Request
 
 MODELS_MAX = 32
 """Model ids in one request; more legs than that are a mistake, and each costs a graph step."""
@@ -65,6 +65,7 @@ def build_request(
     _refuse_not_built(options)
     limits = settings.request
     messages = _messages(prompt, settings)
+    data_class = _data_class(options.data_class, messages, settings.data)
     return Request(
         id=request_id,
         principal=principal,
@@ -78,11 +79,11 @@ def build_request(
         cache=cast("CacheMode", _one_of("cache", options.cache, get_args(CacheMode))),
         ttl_s=_int("ttl_s", options.ttl_s, settings.cache.ttl_s, settings.cache.ttl_s_max),
         tags=_tags(options.tags, limits.tags_max),
-        data_class=_data_class(options.data_class, messages, settings.data),
+        data_class=data_class,
         region=_region(options.region),
         priority=cast("Priority", _one_of("priority", options.priority, get_args(Priority))),
         on_unavailable=_on_unavailable(options, settings.queue.enabled),
-        webhook=_webhook(options.webhook, settings),
+        webhook=_webhook(options.webhook, data_class, settings),
         idempotency_key=_idempotency_key(options.idempotency_key),
     )
 
@@ -96,11 +97,17 @@ def _on_unavailable(options: Options, queue: bool) -> OnUnavailable:
     return cast("OnUnavailable", _one_of("on_unavailable", given, get_args(OnUnavailable)))
 
 
-def _webhook(value: object, settings: Settings) -> str | None:
+def _webhook(value: object, data_class: DataClass, settings: Settings) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
         raise InvalidInput(f"webhook must be a URL, not {type(value).__name__}", code="invalid_option")
+    if data_class in PERSONAL:
+        raise InvalidInput(
+            f"an answer about {data_class} data is posted nowhere",
+            hint="poll the ticket instead: `engine.ticket(id)`",
+            code="invalid_webhook",
+        )
     problem = webhook_problem(value, settings.queue.webhook_hosts)
     if problem is not None:
         raise InvalidInput(f"the webhook's URL {problem}", hint="see queue.webhook_hosts", code="invalid_webhook")

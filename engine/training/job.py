@@ -16,12 +16,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from configs.settings import EncoderSettings, Settings
+from configs.settings import Settings
 from engine.errors import TrainingRefused
 from engine.routing.artifact import ENCODER, HEAD, KIND, SCHEMA, Card, MadeWith, load_artifact, model_digest
 from engine.routing.contract import Vectors
-from engine.routing.encoder import load_encoder, start_encoder
+from engine.routing.encoder import MiniLm, load_encoder, start_encoder
 from engine.routing.head import Head
+from engine.training.about import about_agents, with_about
 from engine.training.figures import Evaluation, Judged, evaluate
 from engine.training.finetune import Finetuned, finetune, require_extra
 from engine.training.fit import Labelled, fit_labelled
@@ -84,8 +85,9 @@ def train_router(job: Job, settings: Settings, on_step: OnStep, now: datetime) -
     split = split_rows(data.labels, settings.train, job.seed, calibration=job.finetune or closed)
     notes += _split_notes(data, split)
     tuned = _finetuned(job, data, split, settings, on_step)
-    vectors = _encoded(data.texts, settings.encoder, tuned, on_step)
-    head = _fitted(job, data, split, vectors, settings, on_step)
+    encoder = load_encoder(settings.encoder) if tuned is None else start_encoder(tuned.model, settings.encoder, {})
+    vectors = _encoded(data.texts, encoder, on_step)
+    head = _fitted(job, data, split, (vectors, encoder), settings, on_step)
     on_step("evaluating", 0, None)
     evaluation = _evaluated(head, data, split, vectors, settings)
     if tuned is not None:
@@ -127,8 +129,7 @@ def _finetuned(job: Job, data: Dataset, split: Split, settings: Settings, on_ste
     )
 
 
-def _encoded(texts: Sequence[str], settings: EncoderSettings, tuned: Finetuned | None, on_step: OnStep) -> Vectors:
-    encoder = load_encoder(settings) if tuned is None else start_encoder(tuned.model, settings, {})
+def _encoded(texts: Sequence[str], encoder: MiniLm, on_step: OnStep) -> Vectors:
     parts: list[Vectors] = []
     for start in range(0, len(texts), CHUNK):
         on_step("encoding", start, len(texts))
@@ -137,17 +138,22 @@ def _encoded(texts: Sequence[str], settings: EncoderSettings, tuned: Finetuned |
     return np.concatenate(parts)
 
 
-def _fitted(job: Job, data: Dataset, split: Split, vectors: Vectors, settings: Settings, on_step: OnStep) -> Head:
+def _fitted(
+    job: Job,
+    data: Dataset,
+    split: Split,
+    encoded: tuple[Vectors, MiniLm],
+    settings: Settings,
+    on_step: OnStep,
+) -> Head:
+    vectors, encoder = encoded
     rows = split.train
     on_step("fitting", 0, None)
+    asked = Labelled(vectors=vectors[rows], texts=_at(data.texts, rows), labels=_at(data.labels, rows))
+    # What agents say of themselves is learned too, so that a few rows go a long way; nothing is measured on it.
+    about = about_agents(settings.agents, settings.routing)
     head = fit_labelled(
-        Labelled(
-            vectors=vectors[rows],
-            texts=_at(data.texts, rows),
-            labels=_at(data.labels, rows),
-            cues={agent.name: agent.cues for agent in settings.agents if agent.name in data.counts},
-            keywords={agent.name: agent.keywords for agent in settings.agents if agent.name in data.counts},
-        ),
+        with_about(asked, about, encoder.encode),
         settings.train,
         seed=job.seed,
         on_step=lambda done, total: on_step("fitting", done, total),
