@@ -31,7 +31,7 @@ class HistorySettings(Section):
     """How long a clean stop waits for the rows that are left."""
     batch_rows: PositiveInt = 500
     """Rows of one transaction at most."""
-    batch_s: PositiveFloat = 0.05
+    batch_s: PositiveFloat = 0.2
     """How long a transaction waits for more rows; so much is lost when the process is killed."""
     timeout_s: PositiveFloat = 5.0
     """How long a connection, a lock of the database or a statement is waited for."""

@@ -60,7 +60,7 @@ from engine.routing.thread import EncoderThread
 from engine.run import Drive, Run
 from engine.subjects import pools
 from engine.telemetry.tracing import open_tracer
-from engine.types import Answer
+from engine.types import Answer, Request
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
 
@@ -131,9 +131,6 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         pipeline = _pipeline(router, shared.breakers, _GraphParts(called.race, ledger, called.legs.estimate))
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
-        keep = None
-        if shared.history is not None:
-            keep = observer_of(shared.history, now_s=time.time, fingerprint=key_of, vector=reader.peek)
         run = Run(
             gateway=gateway,
             pipeline=pipeline.get,
@@ -141,7 +138,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             may_keep=partial(_may_keep, roster),
             ledger=ledger,
             depth_max=settings.chain.depth_max,
-            observers=(Aftermath(shared.fleet, keep).observe,),
+            observers=(_aftermath(shared, key_of, reader).observe,),
         )
         desk = TicketDesk(settings, shared.state, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
@@ -201,6 +198,13 @@ def _call(
     legs = Legs(roster, models, shield, prices, settings)
     race = Race(legs, settings, routes, clock=time.monotonic)
     return _Called(models=models, host=host, legs=legs, race=race, prices=prices, limits=limits)
+
+
+def _aftermath(shared: _Shared, key_of: Callable[[Request], str], reader: EncoderThread) -> Aftermath:
+    keep = None
+    if shared.history is not None:
+        keep = observer_of(shared.history, now_s=time.time, fingerprint=key_of, vector=reader.peek)
+    return Aftermath(shared.fleet, keep)
 
 
 def _load_encoder(settings: Settings, head: Callable[[], Artifact | None]) -> MiniLm:

@@ -178,6 +178,8 @@ class Finished:
     error: str
     """Code of the error it ended with; empty with an answer."""
     latency_ms: float
+    fingerprint: str = ""
+    """The cache's, where it was asked."""
 
 
 Observer = Callable[[Finished], None]

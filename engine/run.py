@@ -43,6 +43,7 @@ class _Seen:
 
     decision: Decision | None = None
     attempts: tuple[Attempt, ...] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Run:
             answer=answer,
             error=error,
             latency_ms=(time.monotonic() - started_s) * 1e3,
+            fingerprint=seen.key,
         )
         for observer in self.observers:
             observer(finished)
@@ -107,6 +109,7 @@ class Run:
         self, request: Request, emit: Emit | None, trace_id: str, started_s: float, seen: _Seen
     ) -> Answer:
         admitted = await self.gateway.admit(request)
+        seen.key = admitted.key or ""
         if admitted.hit is not None:
             return _from_cache(admitted.hit, request, emit, trace_id, started_s)
         if emit is not None:

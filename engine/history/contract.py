@@ -74,13 +74,13 @@ class HistoryRow:
     output_tokens: int = 0
     degraded: tuple[str, ...] = ()
     decision: str = "{}"
-    """JSON of ``engine.types.Decision``; nothing of the question."""
+    """JSON of ``engine.types.Decision``; nothing of the question. Empty for a hit in the exact cache."""
     attempts: str = "[]"
     """JSON list of ``engine.types.Attempt``."""
     embedding: bytes | None = None
     """Of the question: little-endian float16, 768 bytes with the shipped encoder."""
     prompt: tuple[Message, ...] | None = None
-    """``None``: not kept, forgotten, damaged, or under a key that is not here."""
+    """``None``: not kept, forgotten, damaged, under a key that is not here, or a hit in the exact cache."""
     answer: str | None = None
 
     @property

@@ -41,7 +41,7 @@ def observer_of(
             finished,
             row_id=uuid.uuid4().hex,
             now_s=now_s(),
-            fingerprint=fingerprint(finished.request),
+            fingerprint=finished.fingerprint or fingerprint(finished.request),
             embedding=None if read is None else packed(read),
         )
         history.put(row)

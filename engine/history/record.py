@@ -22,8 +22,13 @@ _ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
 def row_of(
     finished: Finished, *, row_id: str, now_s: float, fingerprint: str = "", embedding: bytes | None = None
 ) -> HistoryRow:
-    """The row of one request. ``row_id`` is unique, ``now_s`` Unix time, ``embedding`` float16 bytes."""
+    """The row of one request. ``row_id`` is unique, ``now_s`` Unix time, ``embedding`` float16 bytes.
+
+    Of a hit in the exact cache there is no text and no record of its own: the row with the same fingerprint that
+    is no hit has both.
+    """
     request, decision, answer = finished.request, finished.decision, finished.answer
+    hit = answer is not None and answer.source == "exact_cache"
     spent = [attempt for attempt in finished.attempts if attempt.called]
     plain = HistoryRow(
         id=row_id,
@@ -43,22 +48,22 @@ def row_of(
         input_tokens=sum(attempt.usage.input_tokens for attempt in spent),
         output_tokens=sum(attempt.usage.output_tokens for attempt in spent),
         degraded=() if answer is None else answer.degraded,
-        attempts=_json(_ATTEMPTS, finished.attempts),
+        attempts=_json(_ATTEMPTS, finished.attempts) if finished.attempts else "[]",
         embedding=embedding,
-        prompt=request.messages,
-        answer=None if answer is None else answer.text,
+        prompt=None if hit else request.messages,
+        answer=None if hit or answer is None else answer.text,
     )
-    return plain if decision is None else _with(plain, decision)
+    return plain if decision is None else _with(plain, decision, record=not hit)
 
 
 def kept(row: HistoryRow, content: Content) -> HistoryRow:
     """The row as the policy allows it: texts go under ``none`` and for personal and health data."""
-    if content == "none" or row.data_class in PERSONAL:
+    if (content == "none" or row.data_class in PERSONAL) and (row.prompt is not None or row.answer is not None):
         return replace(row, prompt=None, answer=None)
     return row
 
 
-def _with(row: HistoryRow, decision: Decision) -> HistoryRow:
+def _with(row: HistoryRow, decision: Decision, *, record: bool) -> HistoryRow:
     chosen = next((c for c in decision.candidates if c.agent == decision.agent), None)
     return replace(
         row,
@@ -72,7 +77,7 @@ def _with(row: HistoryRow, decision: Decision) -> HistoryRow:
         out_of_scope=decision.out_of_scope,
         head=decision.head,
         arm=decision.arm,
-        decision=_json(_DECISION, decision),
+        decision=_json(_DECISION, decision) if record else row.decision,
     )
 
 

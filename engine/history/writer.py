@@ -65,6 +65,8 @@ class SqlHistory:
         self._queue: queue.SimpleQueue[HistoryRow | _Order | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        """Somebody waits, or a batch is full: the thread does not wait for more rows."""
         self._stop_by_s = float("inf")
         self._in_hand = 0
         self._sweep_at_s = 0.0
@@ -80,6 +82,8 @@ class SqlHistory:
             return
         self._start()
         self._queue.put(row)
+        if self._queue.qsize() >= self._settings.batch_rows:
+            self._hurry.set()
 
     @property
     def waiting(self) -> int:
@@ -110,6 +114,7 @@ class SqlHistory:
         if self._thread is None:
             return
         self._queue.put(None)
+        self._hurry.set()
         # A driver may hang longer than we wait; the thread is a daemon and ends with the process.
         await asyncio.to_thread(self._thread.join, self._settings.stop_s + self._settings.timeout_s)
 
@@ -118,6 +123,7 @@ class SqlHistory:
             raise _closed()
         self._start()
         self._queue.put(order)
+        self._hurry.set()
         try:
             # It stands behind rows, and those may wait for a database that is gone.
             async with asyncio.timeout(self._settings.timeout_s + self._settings.stop_s):
@@ -157,18 +163,21 @@ class SqlHistory:
     def _next_batch(self) -> tuple[list[HistoryRow], _Order | None, bool]:
         """Rows up to the next order, a full batch or the end of ``batch_s``; the order; whether to go on."""
         batch: list[HistoryRow] = []
-        until_s = self._sweep_at_s
+        wait_s = max(0.0, self._sweep_at_s - time.monotonic())
         while len(batch) < self._settings.batch_rows:
             try:
-                item = self._queue.get(timeout=max(0.0, until_s - time.monotonic()))
+                item = self._queue.get(timeout=wait_s) if wait_s else self._queue.get_nowait()
             except queue.Empty:
                 return batch, None, True
             if not isinstance(item, HistoryRow):
                 return batch, item, item is not None
-            if not batch:
-                until_s = time.monotonic() + self._settings.batch_s
             batch.append(item)
             self._in_hand = len(batch)
+            if len(batch) == 1:
+                # Not woken by each of them: that would cost whoever answers more than writing does.
+                self._hurry.wait(self._settings.batch_s)
+                self._hurry.clear()
+                wait_s = 0.0
         return batch, None, True
 
     def _write(self, store: RowStore, batch: list[HistoryRow]) -> None:

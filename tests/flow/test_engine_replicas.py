@@ -57,7 +57,7 @@ async def test_each_engine_on_its_own_learns_for_itself(tmp_path: Path):
 
 @pytest.mark.req("brk.shared")
 async def test_an_engine_without_its_state_works_alone_and_says_so(tmp_path: Path):
-    """§6: nobody listens at ``redis.state_url``; answers come, and ``degraded`` names the breakers."""
+    """§6: nobody listens at ``redis.state_url``; answers come, and ``degraded`` names what is not shared."""
     async with ScriptedProvider() as provider:
         urls = {"m": provider.url}
         settings = await engine_settings(tmp_path, urls, redis={"state_url": "redis://127.0.0.1:1"})
@@ -65,7 +65,7 @@ async def test_an_engine_without_its_state_works_alone_and_says_so(tmp_path: Pat
             answer = await engine.execute("What is tea?", cache="off")
             degraded = dict(engine.degraded)
     assert answer.text == "ok"
-    assert list(degraded) == ["breakers"]
+    assert list(degraded) == ["breakers", "registry"]
     assert degraded["breakers"] == "each process is on its own: ConnectionError while talking to the shared state"
 
 

@@ -36,7 +36,11 @@ def numbers(
         inner = section(info.annotation)
         if inner is not None and inner is not ModelPrice:
             yield from numbers(inner, (*path, name))
-        elif info.default is not None and (bare(info.annotation) is int or bare(info.annotation) is float):
+        elif (
+            not info.is_required()
+            and info.default is not None
+            and (bare(info.annotation) is int or bare(info.annotation) is float)
+        ):
             yield (*path, name), info.default
 
 
