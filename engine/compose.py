@@ -102,9 +102,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
     async with AsyncExitStack() as stack:
         roster = Roster(PromptedAgent(capability) for capability in settings.agents)
         routes = Routes(settings, pools(settings))
-        stores = store_breakers(
-            settings.breaker, clock=time.monotonic, sample=random.random, listeners=(_log_move,)
-        )
+        stores = _stores(settings)
         degraded: dict[str, str] = {}
         client, cache = await open_cache(settings, stores, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
@@ -127,8 +125,8 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             head=head,
         )
         router = Once(partial(make_router, settings, needs))
-        ledger = DenyingLedger()
-        pipeline = _pipeline(router, shared.breakers, _GraphParts(called.race, ledger, called.legs.estimate))
+        graph = _GraphParts(called.race, DenyingLedger(), called.legs.estimate)
+        pipeline = _pipeline(router, shared.breakers, graph)
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
         run = Run(
@@ -136,7 +134,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             pipeline=pipeline.get,
             tracer=open_tracer(),
             may_keep=partial(_may_keep, roster),
-            ledger=ledger,
+            ledger=graph.ledger,
             depth_max=settings.chain.depth_max,
             observers=(_aftermath(shared, key_of, reader).observe,),
         )
@@ -158,6 +156,10 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             model_host=called.host,
             models=called.models,
         )
+
+
+def _stores(settings: Settings) -> LocalBreakerStore:
+    return store_breakers(settings.breaker, clock=time.monotonic, sample=random.random, listeners=(_log_move,))
 
 
 def _share(

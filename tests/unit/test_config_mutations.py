@@ -238,7 +238,8 @@ def test_every_number_takes_another_number_that_fits(tmp_path: Path) -> None:
     arrived: dict[tuple[str, ...], float] = {}
     wanted: dict[tuple[str, ...], float] = {}
     for path, default in NUMBERS.items():
-        other = default + 1 if isinstance(default, int) else 0.5 if default <= 1 else default + 1
+        share = default * 0.95 if default else 0.5
+        other = share if isinstance(default, float) and default <= 1 else default + 1
         here: object = load_text(tmp_path, nested(path, str(other)))
         for key in path:
             here = getattr(here, key)
