@@ -29,13 +29,16 @@ class Trained:
     head: Head
     agents: tuple[tuple[int, int], ...]
     """Position in the table, position in ``head.labels``."""
+    rejects: bool = False
+    """Its threshold counts: a question it turns away is for none of the agents that it knows."""
 
 
 def bind(table: AgentTable, head: Head, digests: Mapping[str, str] | None = None) -> Trained | None:
     """``head`` for the agents of ``table`` that it was trained for; ``None`` when there are none.
 
     ``digests`` (``table.digest_of``) of the agents as they were then: one that has changed since is a stranger.
-    Without ``digests`` a name is enough. Once per table, not per question.
+    Without ``digests`` a name is enough, and the head's own threshold for «none of these» counts: the shipped one
+    has a general agent for that. Once per table, not per question.
     """
     known = [
         (table.places[label], i)
@@ -43,7 +46,7 @@ def bind(table: AgentTable, head: Head, digests: Mapping[str, str] | None = None
         if label in table.places
         and (digests is None or digests.get(label) == table.profiles[table.places[label]].digest)
     ]
-    return Trained(head=head, agents=tuple(known)) if known else None
+    return Trained(head=head, agents=tuple(known), rejects=digests is None) if known else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +98,13 @@ def match(
     found = table.terms.find(edges(question, settings.keyword_chars))
     if not familiar:
         found = {i: Hits(hits.cues) for i, hits in found.items()}
-    said = _probabilities(head, reading, question) if head is not None and familiar else {}
+    said: dict[int, float] = {}
+    turned_away = False
+    if head is not None and familiar:
+        said, turned_away = _asked(head, reading, question)
     doubts = {i: _doubt(probability, settings) for i, probability in said.items()}
+    if turned_away:
+        doubts = {i: 0.0 if i == table.general else _doubt(0.0, settings) for i in said}
     to_centre = table.centres @ vector
     few = len(table.names) <= settings.shortlist
     kept = range(len(table.names)) if few else _shortlisted(table, to_centre, found, doubts, settings, barred)
@@ -130,7 +138,7 @@ def match(
         matches=tuple(matches),
         familiar=familiar,
         trained=bool(said),
-        out_of_scope=_is_nobodys(matches, settings),
+        out_of_scope=_is_nobodys(matches, settings, turned_away=turned_away),
     )
 
 
@@ -146,20 +154,31 @@ def sureness(scores: Sequence[float], shortlist: Shortlist, settings: RoutingSet
     return [weight / total for weight in weights]
 
 
-def _probabilities(trained: Trained, reading: Reading, question: str) -> dict[int, float]:
-    """By position in the table. Labels without an agent keep their share: it then lowers all the others alike."""
-    said: list[float] = trained.head.probabilities(reading.vector, question).tolist()
-    return {agent: said[label] for agent, label in trained.agents}
+def _asked(trained: Trained, reading: Reading, question: str) -> tuple[dict[int, float], bool]:
+    """Probability by position in the table, and whether the head turns the question away.
+
+    Labels without an agent keep their share: it then lowers all the others alike.
+    """
+    head = trained.head
+    if trained.rejects:
+        judged = head.judge(reading.vector[None, :], (question,))
+        said: list[float] = judged.probabilities[0].tolist()
+        turned_away = bool(judged.scope[0] < head.reject_below)
+    else:
+        said, turned_away = head.probabilities(reading.vector, question).tolist(), False
+    return {agent: said[label] for agent, label in trained.agents}, turned_away
 
 
 def _doubt(probability: float, settings: RoutingSettings) -> float:
     return settings.head_weight * math.log(max(probability, settings.head_floor))
 
 
-def _is_nobodys(matches: Sequence[Match], settings: RoutingSettings) -> bool:
+def _is_nobodys(matches: Sequence[Match], settings: RoutingSettings, *, turned_away: bool) -> bool:
     intents = {m.agent: m.intent for m in matches}
     general = intents.get(settings.general_agent)
-    return general is not None and general == max(intents.values()) and general <= settings.out_of_scope
+    if general is None or general < max(intents.values()):
+        return False
+    return turned_away or general <= settings.out_of_scope
 
 
 def _bonus(hits: Hits, settings: RoutingSettings) -> float:

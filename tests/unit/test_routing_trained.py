@@ -32,7 +32,7 @@ def _vector(*values: float) -> Vectors:
     return np.array([*values, *[0.0] * (DIMENSIONS - len(values))], dtype=np.float32)
 
 
-def _head(shares: Mapping[str, float], blend: Sequence[float] = (1, 0, 0, 0)) -> Head:
+def _head(shares: Mapping[str, float], blend: Sequence[float] = (1, 0, 0, 0), reject_below: float = 0.0) -> Head:
     """Says the same of every text, unless ``blend`` weighs its vector or the cue «oak» of the first label."""
     count = len(shares)
     centres = np.stack([_vector(*[0.0] * i, 1.0) for i in range(count)])
@@ -51,7 +51,7 @@ def _head(shares: Mapping[str, float], blend: Sequence[float] = (1, 0, 0, 0)) ->
         sharpness=np.array(5.0),
         scope=np.stack([np.zeros(SIGNALS), np.ones(SIGNALS), np.zeros(SIGNALS)]),
         scope_bias=np.array(0.0),
-        reject_below=np.array(0.0),
+        reject_below=np.array(reject_below),
     )
     return Head(list(shares), weights)
 
@@ -124,6 +124,23 @@ def test_an_agent_that_has_changed_since_is_a_stranger_to_the_head() -> None:
     found = _ask(changed, bind(changed, _head(shares), digests), 0.7, 0.6)
     assert (_best(found), _intents(found)["left"]) == ("left", pytest.approx(0.7))
     assert _best(_ask(THREE, bind(THREE, _head(shares), digests), 0.7, 0.6)) == "right"
+
+
+@pytest.mark.req("route.quality", "route.strategy")
+def test_what_a_head_of_ones_own_turns_away_is_nobodys() -> None:
+    """Its scope is one half for every text: below its threshold all it knows lose, but not newcomers nor cues."""
+    shares = {"left": 0.9, "right": 0.05, "general": 0.05}
+    table = _table(LEFT, RIGHT, GENERAL, _capability("newcomer"))
+    strict, mild = bind(table, _head(shares, reject_below=0.9)), bind(table, _head(shares, reject_below=0.1))
+    away, kept = _ask(table, strict, 0.7, 0.0, 0.2), _ask(table, mild, 0.7, 0.0, 0.2)
+    assert (_best(away), away.out_of_scope) == ("general", True)
+    assert _intents(away)["left"] == pytest.approx(max(0.0, 0.7 + 0.1 * math.log(0.001)))
+    assert (_best(kept), kept.out_of_scope) == ("left", False)
+    assert _best(_ask(table, strict, 0.7, 0.0, 0.0, 0.6)) == "newcomer"
+    assert _best(_ask(table, strict, 0.7, 0.0, 0.2, question="the port")) == "left"
+    digests = {a.name: digest_of(a) for a in (LEFT, RIGHT, GENERAL)}
+    shipped = _ask(table, bind(table, _head(shares, reject_below=0.9), digests), 0.7, 0.0, 0.2)
+    assert (_best(shipped), shipped.out_of_scope) == ("left", False)
 
 
 def test_a_head_for_other_agents_is_not_asked_at_all() -> None:
