@@ -17,6 +17,8 @@ class Aftermath:
 
     fleet: Fleet
     keep: Observer | None
+    in_context: bool
+    """Whether averages are learned in context (``linucb``)."""
 
     def observe(self, finished: Finished) -> None:
         """Have it counted and kept once the answer is on its way."""
@@ -24,7 +26,7 @@ class Aftermath:
 
     def _take(self, finished: Finished) -> None:
         self.fleet.splits.observe(finished)
-        self.fleet.learned.record(results_of(finished.attempts, _context(finished)))
+        self.fleet.learned.record(results_of(finished.attempts, _context(finished) if self.in_context else ()))
         if self.keep is not None:
             self.keep(finished)
 

@@ -225,8 +225,9 @@ class Engine:
 
     async def route(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Decision:
         """Who would answer, and why, without asking anyone."""
+        request = self._request(prompt, options)
         router = await self._parts.router()
-        return await router.route(self._request(prompt, options))
+        return await router.preview(request)
 
     def register_agent(
         self, capability: AgentCapability, handler: AnyHandler | None = None, *, replace: bool = False

@@ -129,6 +129,8 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         pipeline = _pipeline(router, shared.breakers, graph)
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
+        linear = settings.learn.explore == "linucb"
+        aftermath = _aftermath(shared, key_of, reader, in_context=linear)
         run = Run(
             gateway=gateway,
             pipeline=pipeline.get,
@@ -136,7 +138,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             may_keep=partial(_may_keep, roster),
             ledger=graph.ledger,
             depth_max=settings.chain.depth_max,
-            observers=(_aftermath(shared, key_of, reader).observe,),
+            observers=(aftermath.observe,),
         )
         desk = TicketDesk(settings, shared.state, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
@@ -202,11 +204,13 @@ def _call(
     return _Called(models=models, host=host, legs=legs, race=race, prices=prices, limits=limits)
 
 
-def _aftermath(shared: _Shared, key_of: Callable[[Request], str], reader: EncoderThread) -> Aftermath:
+def _aftermath(
+    shared: _Shared, key_of: Callable[[Request], str], reader: EncoderThread, *, in_context: bool
+) -> Aftermath:
     keep = None
     if shared.history is not None:
         keep = observer_of(shared.history, now_s=time.time, fingerprint=key_of, vector=reader.peek)
-    return Aftermath(shared.fleet, keep)
+    return Aftermath(shared.fleet, keep, in_context)
 
 
 def _load_encoder(settings: Settings, head: Callable[[], Artifact | None]) -> MiniLm:

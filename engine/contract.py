@@ -203,6 +203,10 @@ class LegRunner(Protocol):
 class Router(Protocol):
     """Chooses who answers."""
 
+    async def preview(self, request: Request) -> Decision:
+        """What ``route`` would say, without anybody being asked: no turn and no limit is used up."""
+        ...
+
     async def route(self, request: Request) -> Decision:
         """Rank the registered agents for ``request``; deterministic for equal inputs and equal breaker views."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from configs.kernel import Deadline, Message, Money, Outcome, Principal, Usage
 
@@ -12,6 +12,8 @@ Source = Literal["model", "handler", "exact_cache"]
 Strategy = Literal["single", "parallel", "cascade"]
 Complexity = Literal["simple", "medium", "complex"]
 DataClass = Literal["public", "internal", "pii", "phi"]
+STRICTNESS: tuple[DataClass, ...] = get_args(DataClass)
+"""From what anybody may read to what hurts most."""
 PERSONAL: frozenset[DataClass] = frozenset({"pii", "phi"})
 """Classes that stay on local models, fallbacks included (admit.data)."""
 Priority = Literal["high", "normal", "low"]

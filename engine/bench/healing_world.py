@@ -114,16 +114,16 @@ def _ask(
     averages = _averages(replica.known, settings, now_s)
     ranking = rank(_question(settings, chance), averages, settings.routing)
     linear = settings.learn.explore == "linucb"
-    contexts = [context_of(c, None, 200) for c in ranking.candidates] if linear else []
+    contexts = {c.agent: context_of(c, None, 200) for c in ranking.candidates} if linear else {}
     situation = Situation(
         waited=replica.turns.waited,
-        context=contexts[0] if linear else (),
+        contexts=contexts,
         moments={name: tally.moments for name, tally in replica.known.items()},
     )
     chosen = choose(ranking.candidates, averages, settings, situation, chance.random())
     agent = ranking.candidates[chosen.index].agent
     replica.turns.note(chosen, agent)
-    return agent, chosen.explored, contexts[chosen.index] if linear else ()
+    return agent, chosen.explored, contexts.get(agent, ())
 
 
 def _averages(known: Mapping[str, Tally], settings: Settings, now_s: float) -> dict[str, Averages]:

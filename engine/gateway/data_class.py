@@ -14,9 +14,8 @@ from typing import Final
 
 from engine.gateway import identifiers as known
 from engine.gateway.health_data import HEALTH_RULES
-from engine.types import DataClass
+from engine.types import STRICTNESS, DataClass
 
-STRICTNESS: Final[tuple[DataClass, ...]] = ("public", "internal", "pii", "phi")
 _NEAR: Final = 40
 """Characters before a number in which a word can say what it is."""
 

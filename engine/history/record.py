@@ -58,8 +58,10 @@ def row_of(
 
 def kept(row: HistoryRow, content: Content) -> HistoryRow:
     """The row as the policy allows it: texts go under ``none`` and for personal and health data."""
-    if (content == "none" or row.data_class in PERSONAL) and (row.prompt is not None or row.answer is not None):
-        return replace(row, prompt=None, answer=None)
+    if content == "none" or row.data_class in PERSONAL:
+        # A vector says much of a text; of a person's data not even that stays.
+        vector = None if row.data_class in PERSONAL else row.embedding
+        return replace(row, prompt=None, answer=None, embedding=vector)
     return row
 
 

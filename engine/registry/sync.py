@@ -20,6 +20,7 @@ from agents.errors import AgentNotUsable
 from agents.prompted import PromptedAgent
 from agents.roster import Roster
 from configs.catalogue import AgentCapability
+from configs.errors import SwitchgearError
 from configs.routing import RegistrySettings
 from engine.errors import HandlerElsewhere
 from engine.registry.contract import REMOVED, Changes, Full, Here, Registry, Seen, Taken
@@ -169,7 +170,7 @@ class RegistrySync:
                     await self._send(registry, name, change)
                 here = Here(replica=self._replica, handlers=tuple(sorted(self._handlers)))
                 changes = await registry.changes(self._seen, here)
-            except BackendUnavailable as exc:
+            except SwitchgearError as exc:
                 self._missing = exc.message
                 return False
             self._missing = ""
@@ -188,7 +189,7 @@ class RegistrySync:
         if self._waiting and not self._missing:
             await self.look()
         if self._opened is not None:
-            with suppress(BackendUnavailable):  # it will notice by itself that this replica is silent
+            with suppress(SwitchgearError):  # it will notice by itself that this replica is silent
                 await self._opened.leave(self._replica)
 
     async def _look(self) -> None:
@@ -208,7 +209,7 @@ class RegistrySync:
                 registry = await self._registry()
                 if await registry.announced(self._settings.poll_s):
                     self._wake.set()
-            except BackendUnavailable:
+            except SwitchgearError:
                 await asyncio.sleep(self._settings.retry_s)
 
     async def _registry(self) -> Registry:

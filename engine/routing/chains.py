@@ -6,11 +6,11 @@ Does not choose the agent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from configs.instances import with_instances
+from configs.instances import families, with_instances
 from configs.settings import Settings
 from engine.errors import NoAgentFits
 from engine.routing.chain import build_chain, models_of
@@ -30,8 +30,8 @@ class Placed(Protocol):
         """Who answers instead of ``chosen``."""
         ...
 
-    def applied(self, decision: Decision) -> Decision:
-        """The decision with the arm's models and its label."""
+    def applied(self, decision: Decision, families: Mapping[str, Sequence[str]]) -> Decision:
+        """The decision with the arm's models and its label; ``families``: instances of the same model, by each."""
         ...
 
 
@@ -48,26 +48,32 @@ class Chains:
         self._orders = orders
         self._place = place
         self._can = {model: fact.can for model, fact in facts.items()}
+        self._families = families(settings.models)
 
     def reach(self, registered: Registered) -> Reach:
         """What an agent can be used for, through the models of its role and their instances."""
         chain = models_of(registered, self._settings.roles)
         return reach_of(registered, with_instances(chain, self._settings.models), self._can)
 
-    def complete(self, decision: Decision, agents: Agents, request: Request, situation: Situation) -> Decision:
+    def complete(
+        self, decision: Decision, agents: Agents, request: Request, situation: Situation, *, asked: bool
+    ) -> Decision:
         """``decision`` with its legs. Every leg meets every constraint of ``situation`` (admit.data).
+
+        Unless ``asked``, nobody will be: nothing is taken from turns and limits.
 
         Raises ``NoAgentFits`` when they leave no leg, ``InvalidInput`` and ``ConfigError`` as ``build_chain``.
         """
         refuse_barred(decision.agent, self.reach(agents[decision.agent]), situation.constraints)
         placed = self._placed(decision, agents, request, situation)
         if placed is not None and (other := placed.agent(decision.agent)) != decision.agent:
-            asked = f"{decision.reason} An experiment asks {other} instead."
-            decision = replace(decision, agent=other, reason=asked)
-        decision = self._with_legs(decision, agents, request, situation)
+            reason = f"{decision.reason} An experiment asks {other} instead."
+            decision = replace(decision, agent=other, reason=reason)
+        situation = replace(situation, needs_tools=agents[decision.agent].capability.needs_tools)
+        decision = self._with_legs(decision, agents, request, situation, asked)
         if placed is None:
             return decision
-        tried = placed.applied(decision)
+        tried = placed.applied(decision, self._families)
         kept = tuple(leg for leg in tried.legs if leg.model is None or not self._forbidden(leg.model, situation))
         return replace(tried, legs=kept) if kept else decision
 
@@ -84,7 +90,9 @@ class Chains:
         barred = known is None or request.agent is not None or excluded(self.reach(known), situation.constraints)
         return None if barred else placed
 
-    def _with_legs(self, decision: Decision, agents: Agents, request: Request, situation: Situation) -> Decision:
+    def _with_legs(
+        self, decision: Decision, agents: Agents, request: Request, situation: Situation, asked: bool
+    ) -> Decision:
         routing, constraints = self._settings.routing, situation.constraints
         standing_by = [name for name in dict.fromkeys(routing.fallback_agents) if name in agents]
         able = {
@@ -95,8 +103,11 @@ class Chains:
         if request.models:
             named = self._allowed(request.models, situation)
             legs = build_chain(decision.agent, able, {}, (), named)
-            return replace(decision, legs=legs)
-        plan = self._orders.plan(list(able.values()), situation)
+            left_out = tuple(
+                f"{model}: {why}" for model in request.models if (why := self._forbidden(model, situation))
+            )
+            return replace(decision, legs=legs, skipped=left_out)
+        plan = self._orders.plan(list(able.values()), situation, asked=asked)
         legs = build_chain(decision.agent, able, plan.roles, standing_by, last_resort=self._last_resort(situation))
         skipped = tuple(f"{model}: {why}" for model, why in plan.skipped.items())
         return replace(decision, legs=legs, models_why=plan.why, skipped=skipped)

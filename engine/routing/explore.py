@@ -37,8 +37,8 @@ class Situation:
     """``False`` for what must not be tried out on: priority high, an agent asked for by name."""
     waited: Mapping[str, int] = field(default_factory=dict[str, int])
     """How many of its own questions each agent on probation has had to give away since it was last asked."""
-    context: tuple[float, ...] = ()
-    """``context_of`` this request; for ``linucb``."""
+    contexts: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
+    """``context_of`` this request by the agents' names; for ``linucb``."""
     moments: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     """Sufficient statistics by the agents' names; for ``linucb``."""
 
@@ -134,8 +134,9 @@ def _wishes(
     if rules.explore == "thompson":
         fresh = Averages(success=rules.prior)
         return thompson(worth, [averages.get(candidates[i].agent, fresh) for i in sound], rules)
-    known = [situation.moments.get(candidates[i].agent, ()) for i in sound]
-    bounds = [w * upper_bound(moments, situation.context, rules) for w, moments in zip(worth, known, strict=True)]
+    names = [candidates[i].agent for i in sound]
+    known = [(situation.moments.get(name, ()), situation.contexts.get(name, ())) for name in names]
+    bounds = [w * upper_bound(*about, rules) for w, about in zip(worth, known, strict=True)]
     top = bounds.index(max(bounds))
     return [1.0 if n == top else 0.0 for n in range(len(sound))]
 

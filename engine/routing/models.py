@@ -195,10 +195,13 @@ def _cost(fact: ModelFact, policy: RolePolicy, situation: Situation) -> tuple[bo
 
 def _fastest(families: list[Family], policy: RolePolicy, situation: Situation, why: list[str]) -> list[Family]:
     def expected_ms(family: Family) -> float:
-        """Until an answer comes, failures repeated; an unknown model first, because else it stays unknown."""
+        """Until an answer comes, failures repeated. One that nobody has asked comes first, because else it stays
+        unknown; one that has never answered last."""
         known = situation.averages.get(family.members[0])
-        if known is None or known.latency_ms is None:
+        if known is None or not known.count:
             return -1.0
+        if known.latency_ms is None:
+            return float("inf")
         return known.latency_ms / known.success if known.success > 0.0 else float("inf")
 
     ordered = sorted(families, key=expected_ms)

@@ -50,12 +50,13 @@ class ModelOrders:
         self._sample = sample
         self._turns: dict[str, int] = {}
 
-    def plan(self, agents: Sequence[Registered], situation: Situation) -> Plan:
+    def plan(self, agents: Sequence[Registered], situation: Situation, *, asked: bool) -> Plan:
         """The chains of ``agents``, the chosen one first and then those it falls back on.
 
         ``situation`` without turn, sample, limits and need of tools, which are known here. Only the chosen agent
         takes a turn of its role: who merely stands by must not shift who is next. Its first model is taken to be
-        asked: its limits shrink by this request until its provider says what is left.
+        asked: its limits shrink by this request until its provider says what is left. Unless ``asked``, nobody
+        will be, and nothing is taken.
         """
         limits = self._limits.at(self._clock())
         found: dict[str, Ordered] = {}
@@ -65,7 +66,7 @@ class ModelOrders:
             if registered.own_handler or role in found:
                 continue
             turn = self._turns.get(role, 0)
-            if index == 0:
+            if index == 0 and asked:
                 self._turns[role] = turn + 1
             ordered = order_models(
                 self._settings.roles.get(role, ()),
@@ -80,7 +81,7 @@ class ModelOrders:
                 ),
             )
             found[role] = ordered
-            if index == 0 and ordered.models:
+            if index == 0 and ordered.models and asked:
                 self._limits.took(ordered.models[0], situation.prompt_tokens, situation.max_tokens)
             why += [f"{role}: {line}" for line in ordered.why]
         chosen = found.get(self._role(agents[0])) if not agents[0].own_handler else None

@@ -86,6 +86,10 @@ class AgentRouter:
         await self._parts.encoder.aread("")
         await self._views.current()
 
+    async def preview(self, request: Request) -> Decision:
+        """See ``engine.contract.Router``. Raises as ``route`` does."""
+        return await self._decide(request, asked=False)
+
     async def route(self, request: Request) -> Decision:
         """See ``engine.contract.Router``.
 
@@ -93,18 +97,21 @@ class AgentRouter:
         agent that uses none, ``NoAgentFits`` when constraints leave nobody, ``ConfigError`` when nothing could
         answer, ``ModelFileError``, ``EngineClosed``.
         """
+        return await self._decide(request, asked=True)
+
+    async def _decide(self, request: Request, *, asked: bool) -> Decision:
         for model in request.models:
             if model not in self._settings.models:
                 raise UnknownName("model", model, self._settings.models)
         situation = await self._situation(request)
         if request.agent is None:
-            return await self._choose(request, situation)
+            return await self._choose(request, situation, asked=asked)
         agents = self._parts.agents().agents
         if request.agent not in agents:
             raise UnknownName("agent", request.agent, agents)
         reason = f"{request.agent} was asked for by name."
         decision = Decision(agent=request.agent, strategy="single", confidence=1.0, reason=reason)
-        return self._parts.chains.complete(decision, agents, request, situation)
+        return self._parts.chains.complete(decision, agents, request, situation, asked=asked)
 
     async def _situation(self, request: Request) -> Situation:
         asked = prompt_tokens(request.messages, self._settings.routing.prompt_token_bytes)
@@ -123,7 +130,7 @@ class AgentRouter:
             spent=await self._parts.spending.share(request.principal),
         )
 
-    async def _choose(self, request: Request, situation: Situation) -> Decision:
+    async def _choose(self, request: Request, situation: Situation, *, asked: bool) -> Decision:
         parts, routing = self._parts, self._settings.routing
         view = await self._views.current()
         agents = view.snapshot.agents
@@ -137,11 +144,12 @@ class AgentRouter:
         strategy = self._strategy(ranking, reading if shortlist.familiar else None, request.question)
         chosen = self._explore(ranking, health, request, strategy)
         winner = ranking.candidates[chosen.index]
-        self._turns.note(chosen, winner.agent)
+        if asked:
+            self._turns.note(chosen, winner.agent)
         decision = Decision(
             agent=winner.agent,
             strategy=strategy.runs,
-            confidence=ranking.confidence,
+            confidence=ranking.sure[chosen.index],
             reason=_reason(ranking, winner, chosen),
             candidates=_with_propensities(ranking.candidates, chosen),
             degraded=("router",) if reading is UNREADABLE else (),
@@ -153,7 +161,7 @@ class AgentRouter:
             head=parts.artifact.card.version if parts.artifact is not None and shortlist.trained else "",
         )
         situation = replace(situation, complexity=strategy.complexity)
-        return parts.chains.complete(decision, agents, request, situation)
+        return parts.chains.complete(decision, agents, request, situation, asked=asked)
 
     def _strategy(self, ranking: Ranking, reading: Reading | None, question: str) -> StrategyChoice:
         head = self._parts.complexity
@@ -177,7 +185,7 @@ class AgentRouter:
         if self._settings.learn.explore == "linucb":
             trial = replace(
                 trial,
-                context=context_of(candidates[0], strategy.complexity, len(request.question)),
+                contexts={c.agent: context_of(c, strategy.complexity, len(request.question)) for c in candidates},
                 moments=self._parts.learned.in_context([c.agent for c in candidates]),
             )
         return choose(candidates, health, self._settings, trial, self._parts.sample())

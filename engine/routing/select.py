@@ -30,6 +30,8 @@ class Ranking:
     confidence: float
     reason: str
     candidates: tuple[Candidate, ...]
+    sure: tuple[float, ...]
+    """How probably the question is for each candidate; 0 for those who may not answer. In their order."""
     margin: float
     """Confidence less that of the second who may answer."""
     out_of_scope: bool
@@ -86,6 +88,7 @@ def rank(
         confidence=sure[0],
         reason=_reason(candidates, nobodys, shortlist.familiar, settings),
         candidates=tuple(candidates),
+        sure=(*sure, *[0.0] * (len(rows) - len(sure))),
         margin=sure[0] - sure[1] if len(sure) > 1 else sure[0],
         out_of_scope=nobodys,
     )

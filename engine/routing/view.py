@@ -77,5 +77,6 @@ class Views:
                 anchors = await self._encoder.aencode(anchor_texts(capability, self._settings))
                 self._known[name] = _Known(capability, profile(capability, anchors, self._settings))
         self._known = {name: self._known[name] for name in snapshot.agents}
-        profiles = (known.profile for known in self._known.values())
-        return stack(snapshot.generation, profiles, self._settings.general_agent)
+        profiles = [known.profile for known in self._known.values()]
+        # Some milliseconds for a thousand agents.
+        return await asyncio.to_thread(stack, snapshot.generation, profiles, self._settings.general_agent)

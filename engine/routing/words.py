@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -28,6 +29,7 @@ _ENGLISH: Final = """
 _FUNCTION_WORDS: Final = frozenset(_ENGLISH.split())
 
 
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """A crude English stem, so that «summarising» finds «summarize» and «charts» finds «chart».
 

@@ -36,17 +36,21 @@ class Placement:
         """Who answers instead of ``chosen``."""
         return chosen if self.arm is None else self.arm.agents.get(chosen, chosen)
 
-    def legs(self, legs: Sequence[Leg]) -> tuple[Leg, ...]:
-        """The chain with the arm's models; one that then stands there twice stays where it comes first."""
-        swap = {} if self.arm is None else self.arm.models
+    def legs(self, legs: Sequence[Leg], families: Mapping[str, Sequence[str]]) -> tuple[Leg, ...]:
+        """The chain with the arm's models; one that then stands there twice stays where it comes first.
+
+        ``families``: instances of the same model, by each of them. They are all replaced.
+        """
+        named = {} if self.arm is None else self.arm.models
+        swap = {member: new for old, new in named.items() for member in families.get(old, (old,))}
         changed = [
             leg if leg.model is None else replace(leg, model=swap.get(leg.model, leg.model)) for leg in legs
         ]
         return tuple(dict.fromkeys(changed))
 
-    def applied(self, decision: Decision) -> Decision:
+    def applied(self, decision: Decision, families: Mapping[str, Sequence[str]]) -> Decision:
         """The decision with the arm's models and its label; ``agent`` is asked before the chain is made."""
-        return replace(decision, legs=self.legs(decision.legs), arm=self.label)
+        return replace(decision, legs=self.legs(decision.legs, families), arm=self.label)
 
 
 def place(

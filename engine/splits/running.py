@@ -1,9 +1,9 @@
 """Experiments as one process runs them: arms given at once, outcomes counted behind the answer, arms judged.
 
 Nothing here waits for Redis on the request path: placing reads a copy, counting adds to a sum, and a background
-task sends and fetches both every ``splits.refresh_s``. Until an experiment has been fetched once everybody is in
-its control group, so that no replica gives traffic to an arm that was rolled back before it started. While Redis
-is gone the copy stays and the sums grow; nothing is lost but the knowledge of others.
+task, woken by requests, sends and fetches both at most every ``splits.refresh_s``. Until an experiment has been
+fetched once everybody is in its control group, so that no replica gives traffic to an arm that was rolled back
+before it started. While Redis is gone the copy stays, and what could not be sent is not sent again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+from configs.errors import SwitchgearError
 from configs.kernel import Outcome
 from configs.splits import CONTROL, Experiment, SplitSettings
 from engine.contract import Finished
@@ -20,7 +21,6 @@ from engine.splits.assign import Placement, place
 from engine.splits.contract import NO_STATS, NOTHING, ArmStats, Moments, SplitState, Standing
 from engine.splits.judge import judge
 from engine.types import Request
-from memory.errors import BackendUnavailable
 
 log = logging.getLogger(__name__)
 NOT_ITS_DOING = frozenset({Outcome.CANCEL.value, "invalid_input", "rejected_by_model", "engine_closed"})
@@ -81,7 +81,7 @@ class Splits:
             for name, experiment in self._experiments.items():
                 await self._sync(self._state, name, experiment)
             self.degraded = ""
-        except BackendUnavailable as gone:
+        except SwitchgearError as gone:
             self.degraded = gone.message
 
     async def aclose(self) -> None:
@@ -95,14 +95,8 @@ class Splits:
             await self.sync()
 
     async def _sync(self, state: SplitState, name: str, experiment: Experiment) -> None:
-        counts = self._unsent.pop(name, {})
-        try:
-            found = await state.add(experiment, counts)
-        except BackendUnavailable:
-            later = self._unsent.setdefault(name, {})
-            for arm, stats in counts.items():
-                later[arm] = later.get(arm, NO_STATS) + stats
-            raise
+        # At most once: a reply that was lost may have been counted, and twice would end an arm for nothing.
+        found = await state.add(experiment, self._unsent.pop(name, {}))
         for arm, reason in harmful(experiment, found).items():
             if await state.halt(experiment, arm, reason):
                 log.warning("experiment %s: %s is rolled back: %s", name, arm, reason)

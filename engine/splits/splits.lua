@@ -5,6 +5,7 @@ local time = redis.call('TIME')
 local now = time[1] .. '.' .. string.format('%06d', time[2])
 
 redis.call('HSETNX', key, 'began', now)
+redis.call('EXPIRE', key, 7776000) -- ninety days after anybody has asked
 
 if operation == 'add' then
   for index = 2, #ARGV, 2 do

@@ -93,7 +93,9 @@ async def test_a_key_that_is_used_up_hands_over_to_the_other_one_until_its_reset
 
     async def ask() -> str:
         plan = orders.plan(
-            [asker], Situation(now=now, constraints=Constraints(tier=Tier.LOCAL), prompt_tokens=10, max_tokens=10)
+            [asker],
+            Situation(now=now, constraints=Constraints(tier=Tier.LOCAL), prompt_tokens=10, max_tokens=10),
+            asked=True,
         )
         assert (await listen(routes[plan.roles["default"][0]])).text == "ok"
         return provider.requests[-1].headers["authorization"]

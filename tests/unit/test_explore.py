@@ -150,7 +150,7 @@ def test_propensities_are_probabilities_and_exploration_is_bounded(
     explore: Explore, candidates: list[Candidate], averages: dict[str, Averages], waited: int, sample: float
 ):
     """They add up to 1, the chosen one had a chance, and but for probes ``explore_max`` holds."""
-    situation = Situation(waited=dict.fromkeys("abcde", waited), context=(1.0, 0.5))
+    situation = Situation(waited=dict.fromkeys("abcde", waited), contexts=dict.fromkeys("abcde", (1.0, 0.5)))
     chosen = choose(candidates, averages, exploring(explore), situation, sample)
     shares = chosen.propensities
     assert sum(shares) == pytest.approx(1.0, abs=1e-9)

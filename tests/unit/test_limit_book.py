@@ -74,7 +74,7 @@ def test_a_burst_takes_no_more_than_is_left() -> None:
     book, clock = LimitBook(60.0), FakeClock()
     orders = _orders(_settings(), book, clock)
     book.heard("b", RateLimits(requests=Quota(left=5, reset_s=30.0)), clock())
-    asked = [orders.plan([_agent("talk")], AT).roles["talk"][0] for _ in range(12)]
+    asked = [orders.plan([_agent("talk")], AT, asked=True).roles["talk"][0] for _ in range(12)]
     assert asked == ["b"] * 5 + ["c"] * 7
 
 
@@ -85,7 +85,7 @@ def test_standing_by_uses_nothing_up() -> None:
     orders = _orders(_settings(), book)
     for model in ("a", "b", "c"):
         book.heard(model, RateLimits(requests=Quota(left=9)), FakeClock()())
-    orders.plan([_agent("talk"), _agent()], AT)
+    orders.plan([_agent("talk"), _agent()], AT, asked=True)
     left = {model: limits.requests.left for model, limits in book.at(FakeClock()()).items() if limits.requests}
     assert left == {"a": 9, "b": 8, "c": 9}
 
@@ -171,13 +171,13 @@ def test_a_model_is_behind_the_others_until_its_reset() -> None:
     orders = _orders(_settings(), book, clock)
     book.heard("b", NONE_LEFT, clock())
     clock.advance(29.0)
-    plan = orders.plan([_agent("talk")], AT)
+    plan = orders.plan([_agent("talk")], AT, asked=True)
     assert (plan.roles, plan.why) == (
         {"talk": ("c", "b")},
         ("talk: b: behind the others, 0 requests left for 1 s",),
     )
     clock.advance(1.0)
-    assert orders.plan([_agent("talk")], AT).roles == {"talk": ("b", "c")}
+    assert orders.plan([_agent("talk")], AT, asked=True).roles == {"talk": ("b", "c")}
 
 
 @pytest.mark.req("route.models")
@@ -186,8 +186,8 @@ def test_standing_by_takes_no_turn() -> None:
     orders = _orders(_settings(policies={"talk": {"policy": "round_robin"}}))
     first: Counter[str] = Counter()
     for _ in range(10):
-        first[orders.plan([_agent("talk")], AT).roles["talk"][0]] += 1
-        orders.plan([_agent(), _agent("talk")], AT)
+        first[orders.plan([_agent("talk")], AT, asked=True).roles["talk"][0]] += 1
+        orders.plan([_agent(), _agent("talk")], AT, asked=True)
     assert first == {"b": 5, "c": 5}
 
 
@@ -195,13 +195,13 @@ def test_standing_by_takes_no_turn() -> None:
 def test_a_plan_has_a_chain_per_role_in_play() -> None:
     """With instances, without what its agent cannot use; handlers have none, unknown roles are the default."""
     orders = _orders(_settings())
-    plan = orders.plan([_agent(needs_tools=True), _agent("talk"), _agent(own_handler=True)], AT)
+    plan = orders.plan([_agent(needs_tools=True), _agent("talk"), _agent(own_handler=True)], AT, asked=True)
     assert plan.roles == {"default": ("a", "a2", "c"), "talk": ("b", "c")}
     assert plan.skipped == {"b": "calls no tools"}
     assert plan.why == ("default: b: calls no tools", "default: a: a of its 2 instances")
-    own = orders.plan([_agent("talk", own_handler=True), _agent("gone")], AT)
+    own = orders.plan([_agent("talk", own_handler=True), _agent("gone")], AT, asked=True)
     assert (own.roles, own.skipped) == ({"default": ("a", "a2", "b", "c")}, {})
-    twice = orders.plan([_agent(needs_tools=True), _agent()], AT)
+    twice = orders.plan([_agent(needs_tools=True), _agent()], AT, asked=True)
     assert twice.roles == {"default": ("a", "a2", "c")}
 
 

@@ -112,7 +112,7 @@ def test_an_arm_changes_what_it_names_and_nothing_else():
     assert (placed.label, placed.agent("sql"), placed.agent("rust")) == ("trial/new", "viz", "rust")
     chain = [("sql", "a"), ("sql", "b"), ("sql", "c"), ("own", None)]
     legs = tuple(Leg(agent=agent, model=model) for agent, model in chain)
-    decision = placed.applied(Decision(agent="viz", strategy="single", confidence=1.0, reason="", legs=legs))
+    decision = placed.applied(Decision(agent="viz", strategy="single", confidence=1.0, reason="", legs=legs), {})
     assert [(leg.agent, leg.model) for leg in decision.legs] == [("sql", "b"), ("sql", "c"), ("own", None)]
     assert (decision.arm, decision.agent) == ("trial/new", "viz")
 
