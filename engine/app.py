@@ -20,7 +20,7 @@ from configs.environment import read_environment
 from configs.errors import SwitchgearError
 from configs.load import load_settings
 from configs.settings import Settings
-from engine.ask import AskOptions, Prompt, request_of
+from engine.ask import AskOptions, Prompt, ask
 from engine.batch import answer_all
 from engine.compose import open_parts
 from engine.contract import BreakerState, BreakerView
@@ -149,7 +149,7 @@ class Engine:
         Raises ``InvalidInput``, ``NotBuilt``, ``AllRoutesUnavailable``, ``RejectedByModel``, ``DeadlineExceeded``;
         instead of ``AllRoutesUnavailable``, with ``on_unavailable="queue"``: ``RequestQueued`` or ``QueueFull``.
         """
-        work = self._begin(self._request(prompt, options), None)
+        work = self._begin(await self._request(prompt, options), None)
         try:
             return await work
         except asyncio.CancelledError:
@@ -164,7 +164,7 @@ class Engine:
 
         After the first ``Token`` there is no silent switch to another route: a break raises ``AnswerInterrupted``.
         """
-        request = self._request(prompt, options)
+        request = await self._request(prompt, options)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         work = self._begin(request, events.put_nowait)
         work.add_done_callback(lambda _: events.put_nowait(None))
@@ -195,7 +195,7 @@ class Engine:
         """
         if prompts:  # what is wrong with the options is wrong for all
             probe = prompts[0] if isinstance(prompts[0], str) and prompts[0].strip() else "?"
-            self._request(probe, options)
+            await self._request(probe, options)
         return await answer_all(
             [partial(self.execute, prompt, **options) for prompt in prompts],
             self.settings.request,
@@ -208,7 +208,7 @@ class Engine:
 
         Raises ``InvalidInput``, ``NotBuilt``, ``QueueFull``, ``BackendUnavailable``.
         """
-        request = self._request(prompt, options)
+        request = await self._request(prompt, options)
         if not self.settings.queue.enabled:
             raise InvalidInput("the queue is switched off", hint="set queue.enabled", code="queue_disabled")
         return await self.desk.put(request, delay_s=0.0)
@@ -225,7 +225,7 @@ class Engine:
 
     async def route(self, prompt: Prompt, **options: Unpack[AskOptions]) -> Decision:
         """Who would answer, and why, without asking anyone."""
-        request = self._request(prompt, options)
+        request = await self._request(prompt, options)
         router = await self._parts.router()
         return await router.preview(request)
 
@@ -236,12 +236,22 @@ class Engine:
 
         ``handler`` is the caller's own async function, async generator, LangChain Runnable or compiled graph; it
         gets a breaker like every other agent. Without one the capability's ``prompt`` and ``role`` answer through
-        a model. Raises ``AgentNotUsable``.
+        a model. An agent without a handler is known to all replicas within ``registry.poll_s``, outlives them for
+        ``registry.keep_s`` and is replaced by what a process registers when it starts. From any thread.
+        Raises ``AgentNotUsable``, ``EngineClosed``.
         """
+        if not self._open:
+            raise _closed()
         self._parts.register(capability, handler, replace)
 
     def unregister_agent(self, name: str) -> bool:
-        """Take an agent out of routing; requests already with it finish. Whether there was one."""
+        """Take an agent out of routing; requests already with it finish. Whether there was one.
+
+        On all replicas, also for one that their configuration names, until somebody registers it again. A handler
+        is taken out of this process alone.
+        """
+        if not self._open:
+            raise _closed()
         return self._parts.unregister(name)
 
     async def preload(self, on_step: Callable[[str], None] | None = None) -> None:
@@ -278,12 +288,12 @@ class Engine:
         if working:
             await asyncio.wait(working)
 
-    def _request(self, prompt: Prompt, options: AskOptions) -> Request:
+    async def _request(self, prompt: Prompt, options: AskOptions) -> Request:
         if not self._open:
             raise _closed()
         if isinstance(agent := options.get("agent"), str):
             self._parts.fleet.registry.refuse_elsewhere(agent)
-        return request_of(prompt, options, self.settings, self._parts.roster.agents)
+        return await ask(prompt, options, self.settings, self._parts.roster.agents)
 
 
 def _closed() -> EngineClosed:

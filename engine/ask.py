@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from functools import partial
+from typing import Any, Literal, TypedDict, cast
 
 from configs.kernel import Message, Principal
 from configs.settings import Settings
@@ -51,6 +53,31 @@ class AskOptions(TypedDict, total=False):
     """Where the result of a queued request is posted (``queue.webhook_hosts``)."""
     idempotency_key: str | None
     """Queued again under the same key, it is the same ticket."""
+
+
+INLINE_CHARS = 4_096
+"""A longer prompt is looked through in a thread: that takes up to a quarter of a second for the longest."""
+
+
+async def ask(prompt: Prompt, options: AskOptions, settings: Settings, agents: Collection[str]) -> Request:
+    """``request_of``, off the event loop where it takes long."""
+    make = partial(request_of, prompt, options, settings, agents)
+    return await asyncio.to_thread(make) if _chars(prompt) > INLINE_CHARS else make()
+
+
+def _chars(prompt: object) -> int:
+    """About how long a prompt is, whatever it is."""
+    if isinstance(prompt, str):
+        return len(prompt)
+    if not isinstance(prompt, Sequence):
+        return 0
+    messages = cast("Sequence[object]", prompt)
+    contents = (m.content if isinstance(m, Message) else _content(m) for m in messages)
+    return sum(len(content) for content in contents if isinstance(content, str))
+
+
+def _content(message: object) -> object:
+    return cast("Mapping[str, object]", message).get("content") if isinstance(message, Mapping) else None
 
 
 def request_of(prompt: Prompt, options: AskOptions, settings: Settings, agents: Collection[str]) -> Request:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import logging
 import random
 import time
@@ -36,6 +37,7 @@ from engine.cost.ledger import DenyingLedger
 from engine.cost.prices import PriceBook
 from engine.desk import TicketDesk
 from engine.embedded import Hold
+from engine.errors import ArtifactRefused
 from engine.fleet import Fleet, fleet_of
 from engine.gateway.gateway import Gateway
 from engine.history.observe import observer_of
@@ -52,7 +54,7 @@ from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
 from engine.resilience.shielded import store_breakers
 from engine.routers import RouterNeeds, make_router
-from engine.routing.artifact import Artifact
+from engine.routing.artifact import CARD, Artifact
 from engine.routing.encoder import MiniLm, load_encoder
 from engine.routing.limits import LimitBook
 from engine.routing.shipped import load_head
@@ -106,13 +108,14 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         degraded: dict[str, str] = {}
         client, cache = await open_cache(settings, stores, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
-        key_of = Policy(roster, settings, unusable).key_of
+        stamp = await asyncio.to_thread(_stamp, settings)
+        key_of = Policy(roster, settings, unusable, stamp).key_of
         gateway = Gateway(cache, key_of, missing=tuple(degraded))
         stack.push_async_callback(gateway.drain)
 
         shared = _share(settings, environ, (roster, stores, routes), stack)
         called = _call(settings, environ, shared.breakers, (roster, routes), stack)
-        head = functools.cache(partial(load_head, settings))
+        head = functools.cache(partial(_load_head, settings, degraded))
         reader = EncoderThread(partial(_load_encoder, settings, head), settings.encoder)
         stack.push_async_callback(reader.aclose)
         needs = RouterNeeds(
@@ -144,6 +147,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         stack.push_async_callback(desk.aclose)
         yield Parts(
             settings=settings,
+            loop=asyncio.get_running_loop(),
             roster=roster,
             run=run,
             desk=desk,
@@ -211,6 +215,28 @@ def _aftermath(
     if shared.history is not None:
         keep = observer_of(shared.history, now_s=time.time, fingerprint=key_of, vector=reader.peek)
     return Aftermath(shared.fleet, keep, in_context)
+
+
+def _stamp(settings: Settings) -> str:
+    """What tells one trained head of the user's from the next in the same folder."""
+    own = settings.routing.artifact
+    if own is None:
+        return ""
+    try:
+        return hashlib.sha256((own / CARD).read_bytes()).hexdigest()
+    except OSError:
+        return "missing"
+
+
+def _load_head(settings: Settings, degraded: dict[str, str]) -> Artifact | None:
+    """The user's own head, else the shipped one: a bad artifact costs its skill, not the service."""
+    try:
+        return load_head(settings)
+    except ArtifactRefused as refused:
+        log.warning("the trained router is not used: %s", refused)
+        degraded["router"] = f"the shipped head routes: {refused.message}"
+    shipped = settings.routing.model_copy(update={"artifact": None})
+    return load_head(settings.model_copy(update={"routing": shipped}))
 
 
 def _load_encoder(settings: Settings, head: Callable[[], Artifact | None]) -> MiniLm:

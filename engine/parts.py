@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -30,6 +32,7 @@ from engine.run import Drive, Run
 from memory.errors import BackendUnavailable
 
 OnStep = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Parts:
     """Everything one engine consists of."""
 
     settings: Settings
+    loop: asyncio.AbstractEventLoop
     roster: Roster
     run: Run
     breakers: Breakers
@@ -81,7 +85,28 @@ class Parts:
         return str(info["redis_version"])
 
     def register(self, capability: AgentCapability, handler: AnyHandler | None, replace: bool) -> None:
-        """Put an agent into the roster. Raises ``AgentNotUsable``."""
+        """Put an agent into the roster, from any thread. Raises ``AgentNotUsable``."""
+        self._on_loop(partial(self._register, capability, handler, replace))
+
+    def unregister(self, name: str) -> bool:
+        """Take an agent out of the roster, from any thread; whether there was one."""
+        return self._on_loop(partial(self._unregister, name))
+
+    def _on_loop(self, work: Callable[[], T]) -> T:
+        """Sharing starts tasks, so it belongs on the engine's own loop."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self.loop:
+            return work()
+
+        async def there() -> T:
+            return work()
+
+        return asyncio.run_coroutine_threadsafe(there(), self.loop).result()
+
+    def _register(self, capability: AgentCapability, handler: AnyHandler | None, replace: bool) -> None:
         agent = PromptedAgent(capability) if handler is None else HandlerAgent(capability, handler)
         before = self.roster.agents.get(capability.name)
         self.roster.register(agent, replace=replace)
@@ -93,8 +118,7 @@ class Parts:
                 self.roster.register(before)
             raise
 
-    def unregister(self, name: str) -> bool:
-        """Take an agent out of the roster; whether there was one."""
+    def _unregister(self, name: str) -> bool:
         gone = self.roster.unregister(name)
         if gone:
             self.fleet.registry.unregistered(name)

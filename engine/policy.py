@@ -23,12 +23,14 @@ GUARD = "none"
 class Policy:
     """The digest of a roster under settings, computed once per generation of the roster."""
 
-    def __init__(self, roster: Roster, settings: Settings, unusable: Mapping[str, str]) -> None:
+    def __init__(self, roster: Roster, settings: Settings, unusable: Mapping[str, str], head: str) -> None:
+        """``head``: digest of the trained head's card, or nothing."""
         self._roster = roster
         self._fixed = digest(
             (
                 GUARD,
                 settings.profile,
+                head,
                 " ".join(sorted(unusable)),
                 *(f"{role}={' '.join(chain)}" for role, chain in sorted(settings.roles.items())),
                 *(f"{name}={model.model_dump_json()}" for name, model in sorted(settings.models.items())),

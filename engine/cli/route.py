@@ -31,7 +31,12 @@ def route(
     from configs.load import load_settings  # noqa: PLC0415 - keeps --help light
 
     override = None if artifact is None else {"routing": {"artifact": artifact, "trained": True}}
-    run(_route(question, load_settings(profile, config, overrides=override), as_json))
+    settings = load_settings(profile, config, overrides=override)
+    if artifact is not None:
+        from engine.routing.artifact import load_artifact  # noqa: PLC0415 - same
+
+        load_artifact(artifact, settings.encoder)  # an engine would go on with the shipped one
+    run(_route(question, settings, as_json))
 
 
 async def _route(question: str, settings: Settings, as_json: bool) -> None:

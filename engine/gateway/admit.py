@@ -6,7 +6,7 @@ can change it (admit.principal).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
 
@@ -21,6 +21,9 @@ from engine.types import PERSONAL, CacheMode, DataClass, OnUnavailable, Priority
 
 MODELS_MAX = 32
 """Model ids in one request; more legs than that are a mistake, and each costs a graph step."""
+WINDOW_CHARS, OVERLAP_CHARS = 8_192, 512
+"""Personal data is looked for in parts of a text; what is recognised, its words included, is shorter than the
+overlap."""
 NAME_CHARS_MAX = 256
 """Longest name of an agent or model that is looked at; configured ones have at most 64 characters."""
 IntOrNone = TypeVar("IntOrNone", int, None)
@@ -152,8 +155,16 @@ def _data_class(value: object, messages: tuple[Message, ...], rules: DataSetting
     if not rules.detect:
         return said
     for message in messages:
-        said = stricter(said, detect(message.content))
+        for part in _windows(message.content):
+            said = stricter(said, detect(part))
     return said
+
+
+def _windows(text: str) -> Iterator[str]:
+    """``text`` in overlapping parts: one call of a pattern then holds up other threads for a moment only."""
+    step = WINDOW_CHARS - OVERLAP_CHARS
+    for start in range(0, max(1, len(text) - OVERLAP_CHARS), step):
+        yield text[start : start + WINDOW_CHARS]
 
 
 def _region(value: object) -> str | None:

@@ -115,7 +115,8 @@ class RegistrySync:
             self._wake.set()
         else:
             self._handlers.discard(name)
-            self._waiting[name] = _Put(capability=capability, replace=replace)
+            # Until the shared agents have been seen, what this process says is newer than what a run left.
+            self._waiting[name] = _Put(capability=capability, replace=replace or self._seen == Seen())
             self.start()
 
     def unregistered(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """A trained router on disk, read: verified to the last byte before anything of it is used (route.train).
 
 A folder with ``card.json`` and the files it names with their digests. Not the writing (``engine/training``), not
-the routing. What is wrong in any way is refused with ``ArtifactRefused``; ``LiveArtifact`` keeps what it had.
+the routing. What is wrong in any way is refused with ``ArtifactRefused``.
 """
 
 from __future__ import annotations
@@ -123,35 +123,6 @@ def load_artifact(path: Path, settings: EncoderSettings) -> Artifact:
             _verified(path, name, card, HEAD_BYTES_MAX)
     head = _head(_verified(path, HEAD, card, HEAD_BYTES_MAX), card)
     return Artifact(head=head, card=card, path=path, encoder=encoder)
-
-
-class LiveArtifact:
-    """The artifact a running engine uses. A bad one never takes the place of a good one."""
-
-    def __init__(self, settings: EncoderSettings, current: Artifact | None = None) -> None:
-        self._settings = settings
-        self._current = current
-        self._refused: ArtifactRefused | None = None
-
-    @property
-    def current(self) -> Artifact | None:
-        """What is used now; ``None`` before the first good one."""
-        return self._current
-
-    @property
-    def refused(self) -> ArtifactRefused | None:
-        """Why the last ``reload`` changed nothing; ``None`` when it did."""
-        return self._refused
-
-    def reload(self, path: Path) -> bool:
-        """Use what is in ``path`` from now on, or keep what there is and know why. Reads files."""
-        try:
-            found = load_artifact(path, self._settings)
-        except ArtifactRefused as exc:
-            self._refused = exc
-            return False
-        self._current, self._refused = found, None
-        return True
 
 
 def _card(path: Path) -> Card:

@@ -14,6 +14,7 @@ from configs.settings import EncoderSettings, Settings
 from engine.cli import console
 from engine.cli import route as route_command
 from engine.cli.main import main
+from engine.routing import artifact
 from engine.routing.artifact import load_artifact
 from tests.support.trained import put_artifact, rows, train, write_rows
 
@@ -188,6 +189,7 @@ def test_route_with_an_artifact_passes_it_on_as_the_setting(
         seen.append(settings)
 
     monkeypatch.setattr(route_command, "_route", note)
+    monkeypatch.setattr(artifact, "load_artifact", lambda path, settings: None)
     monkeypatch.setenv("SWITCHGEAR_ROUTING__TRAINED", "false")
     assert switchgear("route", "--artifact", tmp_path / "router", "Add two numbers").code == 0
     assert switchgear("route", "Add two numbers").code == 0

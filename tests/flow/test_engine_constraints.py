@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from configs.catalogue import AgentCapability
 from configs.settings import Settings
 from engine.app import Engine
-from engine.errors import AllRoutesUnavailable, InvalidInput, NoAgentFits
+from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, NoAgentFits
 from tests.support.engines import engine_settings
 from tests.support.provider import Play, ScriptedProvider
 
@@ -130,3 +132,75 @@ async def test_a_policy_orders_the_models_of_each_request(tmp_path: Path):
     assert [answer.model for answer in later] == ["one", "two", "one", "one"]
     assert any("round_robin" in why for why in turns[0].decision.models_why)
     assert any("two: behind the others" in why for why in later[-1].decision.models_why)
+
+
+@pytest.mark.req("admit.data")
+async def test_a_request_within_a_request_is_as_sensitive_as_its_parent(tmp_path: Path):
+    """A local handler that hands a patient's question on, as its own words, still stays at home."""
+    async with ScriptedProvider() as cloud, ScriptedProvider() as home:
+        async with Engine.open(settings=await _settings(tmp_path, cloud, home)) as engine:
+
+            async def hand_on(prompt: str) -> str:
+                return (await engine.execute("Put it kindly", agent="general", cache="off")).text
+
+            nurse = AgentCapability(name="nurse", description="Hands questions on.", local=True)
+            engine.register_agent(nurse, hand_on)
+            await engine.execute("How is he?", agent="nurse", data_class="phi")
+            kept = (len(cloud.requests), len(home.requests))
+            await engine.execute("How is he?", agent="nurse")
+        assert (kept, len(cloud.requests)) == ((0, 1), 1)
+
+
+@pytest.mark.req("route.models")
+async def test_asking_who_would_answer_uses_nothing_up(tmp_path: Path):
+    """Looking at the route takes no turn of a round robin; asking does."""
+    async with ScriptedProvider() as provider:
+        settings = await engine_settings(
+            tmp_path,
+            {"one": provider.url, "two": provider.url},
+            policies={"general": {"policy": "round_robin"}},
+            cache={"enabled": False},
+            history={"enabled": False},
+        )
+        async with Engine.open(settings=settings) as engine:
+            looked = [(await engine.route(PLAIN, agent="general")).legs[0].model for _ in range(3)]
+            asked = [(await engine.execute(PLAIN, agent="general")).model for _ in range(2)]
+    assert (looked, asked) == (["one"] * 3, ["one", "two"])
+
+
+@pytest.mark.req("route.discover")
+async def test_an_agent_is_registered_from_any_thread_and_from_no_closed_engine(tmp_path: Path):
+    """It is there when the call returns; after the end of the engine it is a typed error."""
+    tides = AgentCapability(name="tides", description="Tide times.", instructions="Answer with times.")
+    async with ScriptedProvider() as cloud, ScriptedProvider() as home:
+        async with Engine.open(settings=await _settings(tmp_path, cloud, home)) as engine:
+            await asyncio.to_thread(engine.register_agent, tides)
+            assert "tides" in {agent.name for agent in engine.agents}
+            assert await asyncio.to_thread(engine.unregister_agent, "tides")
+        with pytest.raises(EngineClosed):
+            engine.register_agent(tides)
+
+
+@pytest.mark.req("route.train")
+async def test_a_bad_artifact_costs_its_skill_and_not_the_service(tmp_path: Path):
+    """The shipped head routes on, and ``degraded`` says why."""
+    async with ScriptedProvider() as cloud, ScriptedProvider() as home:
+        settings = await _settings(tmp_path, cloud, home)
+        routing = settings.routing.model_copy(update={"artifact": tmp_path / "nowhere"})
+        async with Engine.open(settings=settings.model_copy(update={"routing": routing})) as engine:
+            decision = await engine.route("Write a Python function that reverses a string")
+            degraded = dict(engine.degraded)
+    assert decision.agent == "python"
+    assert decision.head
+    assert "there is no trained router" in degraded["router"]
+
+
+@pytest.mark.req("admit.data")
+async def test_personal_data_deep_in_a_long_prompt_is_found(tmp_path: Path):
+    """A hundred thousand characters with one address in the middle, across the border of two parts too."""
+    async with ScriptedProvider() as cloud, ScriptedProvider() as home:
+        async with Engine.open(settings=await _settings(tmp_path, cloud, home)) as engine:
+            for before in (8_180, 50_000):
+                text = "cable " * (before // 6) + " grace.hopper@navy-yard.mil " + "cable " * 8_000
+                assert (await engine.route(text, agent="general")).legs[0].model == "home"
+            assert (await engine.route("cable " * 9_000, agent="general")).legs[0].model == "cloud"

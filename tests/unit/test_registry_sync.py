@@ -72,6 +72,7 @@ async def test_an_agent_registered_on_one_replica_answers_on_all_and_goes_from_a
 async def test_of_two_replicas_with_one_name_the_later_gets_the_error_and_the_winners_agent() -> None:
     """It is told when it asks whether its registration is stored; ``replace`` wins over what stands."""
     _, one, two = _two()
+    await _looked(one, two)
     one.add(agent("tides", "Of the sea."))
     two.add(agent("tides", "Of the moon."))
     await one.sync.stored("tides")
@@ -82,6 +83,19 @@ async def test_of_two_replicas_with_one_name_the_later_gets_the_error_and_the_wi
     await two.sync.stored("tides")
     await _looked(one)
     assert one.roster.agents["tides"].capability.description == "Of the moon."
+    await _closed(one, two)
+
+
+@pytest.mark.req("route.discover")
+async def test_what_a_process_registers_when_it_starts_replaces_what_an_earlier_run_left() -> None:
+    """The program was changed and started again: everybody has the new text."""
+    _, one, two = _two()
+    one.add(agent("tides", "Of yesterday."))
+    await one.sync.stored("tides")
+    two.add(agent("tides", "Of today."))
+    await two.sync.stored("tides")
+    await _looked(one)
+    assert [r.roster.agents["tides"].capability.description for r in (one, two)] == ["Of today."] * 2
     await _closed(one, two)
 
 

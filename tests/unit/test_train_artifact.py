@@ -24,7 +24,6 @@ from engine.routing.artifact import (
     ENCODER,
     HEAD,
     Card,
-    LiveArtifact,
     is_artifact,
     load_artifact,
     read_arrays,
@@ -201,23 +200,6 @@ def test_an_encoder_in_the_folder_is_the_one_to_use(tmp_path: Path) -> None:
     (path / CARD).write_bytes(resealed(files, encoder=made_with))
     encoder = load_artifact(path, ENCODING).encoder
     assert encoder == ENCODING.model_copy(update={"model_path": path / ENCODER, "model_sha256": right})
-
-
-@pytest.mark.req("route.train")
-def test_a_bad_artifact_never_takes_the_place_of_a_good_one(tmp_path: Path) -> None:
-    """Refused with the reason, the one before stays; a good one is taken and clears the reason."""
-    live = LiveArtifact(ENCODING)
-    assert not live.reload(tmp_path / "none")
-    assert (live.current, live.refused and live.refused.code) == (None, "artifact_missing")
-    path = put_artifact(tmp_path / "router")
-    assert live.reload(path)
-    first = live.current
-    assert (first is not None, live.refused) == (True, None)
-    (path / HEAD).write_bytes(b"x")
-    assert not live.reload(path)
-    assert (live.current, live.refused and live.refused.code) == (first, "artifact_damaged")
-    assert live.reload(put_artifact(tmp_path / "next"))
-    assert (live.current is not first, live.refused) == (True, None)
 
 
 @pytest.mark.req("route.train")
