@@ -198,9 +198,12 @@ async def test_a_bad_artifact_costs_its_skill_and_not_the_service(tmp_path: Path
 @pytest.mark.req("admit.data")
 async def test_personal_data_deep_in_a_long_prompt_is_found(tmp_path: Path):
     """A hundred thousand characters with one address in the middle, across the border of two parts too."""
-    async with ScriptedProvider() as cloud, ScriptedProvider() as home:
-        async with Engine.open(settings=await _settings(tmp_path, cloud, home)) as engine:
-            for before in (8_180, 50_000):
-                text = "cable " * (before // 6) + " grace.hopper@navy-yard.mil " + "cable " * 8_000
-                assert (await engine.route(text, agent="general")).legs[0].model == "home"
-            assert (await engine.route("cable " * 9_000, agent="general")).legs[0].model == "cloud"
+    async with (
+        ScriptedProvider() as cloud,
+        ScriptedProvider() as home,
+        Engine.open(settings=await _settings(tmp_path, cloud, home)) as engine,
+    ):
+        for before in (8_180, 50_000):
+            text = "cable " * (before // 6) + " grace.hopper@navy-yard.mil " + "cable " * 8_000
+            assert (await engine.route(text, agent="general")).legs[0].model == "home"
+        assert (await engine.route("cable " * 9_000, agent="general")).legs[0].model == "cloud"
