@@ -47,6 +47,11 @@ class RoutingSettings(Section):
     not know keep theirs."""
     head_floor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
     """No probability of the head counts as less, so that a cue can outweigh it."""
+    own_head_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 0.045
+    """The same for a head of your own (``artifact``), which decides among the agents it knows; confidence is then
+    its calibrated probability. Times the log of ``own_head_floor`` it stays below ``cue_bonus``."""
+    own_head_floor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.001
+    """How much less probable than the best an agent may count there at most, so that a cue can outweigh it."""
     temperature_trained: PositiveFloat = 0.06
     """``temperature`` where a trained head took part."""
     general_agent: Name = "general"

@@ -22,6 +22,8 @@ PLAIN = RoutingSettings(
     out_of_scope=0.3,
     head_weight=0.1,
     head_floor=0.001,
+    own_head_weight=0.05,
+    own_head_floor=0.001,
     temperature=0.5,
     temperature_trained=0.25,
 )
@@ -74,6 +76,7 @@ def _table(*agents: AgentCapability) -> AgentTable:
 
 
 THREE = _table(LEFT, RIGHT, GENERAL)
+DIGESTS = {a.name: digest_of(a) for a in (LEFT, RIGHT, GENERAL)}
 
 
 def _ask(
@@ -93,7 +96,7 @@ def _best(found: Shortlist) -> str:
 @pytest.mark.req("route.quality")
 def test_a_head_takes_from_whom_it_doubts_and_gives_to_none() -> None:
     """Likeness plus a tenth of the log of the head's probability, by hand; without the head «left» wins."""
-    head = bind(THREE, _head({"left": 0.05, "right": 0.9, "general": 0.05}))
+    head = bind(THREE, _head({"left": 0.05, "right": 0.9, "general": 0.05}), DIGESTS)
     found = _ask(THREE, head, 0.7, 0.6)
     wanted = {"left": 0.7 + 0.1 * math.log(0.05), "right": 0.6 + 0.1 * math.log(0.9)}
     assert _intents(found) == pytest.approx({**wanted, "general": 0.3 + 0.1 * math.log(0.05)})
@@ -103,6 +106,31 @@ def test_a_head_takes_from_whom_it_doubts_and_gives_to_none() -> None:
     assert (_best(found), found.trained) == ("right", True)
     plain = _ask(THREE, None, 0.7, 0.6)
     assert (_best(plain), plain.trained) == ("left", False)
+
+
+@pytest.mark.req("route.train")
+def test_a_head_of_ones_own_decides_among_the_agents_it_knows() -> None:
+    """«left» is far nearer, the head says «right» six to four: it has the intent of the nearest, by hand, and its
+    confidence is the head's. The shipped head, saying the same, does not outweigh such a lead."""
+    shares = {"left": 0.38, "right": 0.57, "general": 0.05}
+    found = _ask(THREE, bind(THREE, _head(shares)), 0.8, 0.2)
+    intents = _intents(found)
+    wanted = {
+        "right": 0.8,
+        "left": 0.8 + 0.05 * math.log(0.38 / 0.57),
+        "general": 0.8 + 0.05 * math.log(0.05 / 0.57),
+    }
+    assert intents == pytest.approx(wanted, abs=1e-6)
+    assert sureness([intents[n] for n in shares], found, PLAIN) == pytest.approx(list(shares.values()), abs=1e-6)
+    assert _best(_ask(THREE, bind(THREE, _head(shares), DIGESTS), 0.8, 0.2)) == "left"
+
+
+def test_among_many_agents_whom_a_head_of_ones_own_names_is_compared() -> None:
+    """One place beside the general agent's: «right» has it, which the head names, though «left» is nearer."""
+    settings = PLAIN.model_copy(update={"shortlist": 1})
+    head = bind(THREE, _head({"left": 0.04, "right": 0.95, "general": 0.01}))
+    reading = Reading(vector=_vector(0.9, 0.1), familiarity=1.0)
+    assert [m.agent for m in match(THREE, reading, "", settings, head=head).matches] == ["general", "right"]
 
 
 @pytest.mark.req("route.discover")
@@ -134,12 +162,12 @@ def test_what_a_head_of_ones_own_turns_away_is_nobodys() -> None:
     strict, mild = bind(table, _head(shares, reject_below=0.9)), bind(table, _head(shares, reject_below=0.1))
     away, kept = _ask(table, strict, 0.7, 0.0, 0.2), _ask(table, mild, 0.7, 0.0, 0.2)
     assert (_best(away), away.out_of_scope) == ("general", True)
-    assert _intents(away)["left"] == pytest.approx(0.7 + 0.1 * math.log(0.001), abs=1e-6)
+    assert _intents(away)["general"] == pytest.approx(0.3)
+    assert _intents(away)["left"] == pytest.approx(0.3 + 0.05 * math.log(1 / 9), abs=1e-6)
     assert (_best(kept), kept.out_of_scope) == ("left", False)
     assert _best(_ask(table, strict, 0.7, 0.0, 0.0, 0.6)) == "newcomer"
     assert _best(_ask(table, strict, 0.7, 0.0, 0.2, question="the port")) == "left"
-    digests = {a.name: digest_of(a) for a in (LEFT, RIGHT, GENERAL)}
-    shipped = _ask(table, bind(table, _head(shares, reject_below=0.9), digests), 0.7, 0.0, 0.2)
+    shipped = _ask(table, bind(table, _head(shares, reject_below=0.9), DIGESTS), 0.7, 0.0, 0.2)
     assert (_best(shipped), shipped.out_of_scope) == ("left", False)
 
 
@@ -152,16 +180,21 @@ def test_a_head_for_other_agents_is_not_asked_at_all() -> None:
 
 def test_what_the_head_gives_to_an_agent_that_is_gone_goes_to_the_general_agent() -> None:
     """Nine tenths for «gone»: all others are doubted alike, and nobody is near, so the question is nobody's."""
-    head = bind(THREE, _head({"gone": 0.9, "left": 0.03, "right": 0.03, "general": 0.04}))
-    found = _ask(THREE, head, 0.2, 0.1)
-    assert (_best(found), found.out_of_scope) == ("general", True)
+    shares = {"gone": 0.9, "left": 0.03, "right": 0.03, "general": 0.04}
+    for digests in (DIGESTS, None):
+        found = _ask(THREE, bind(THREE, _head(shares), digests), 0.2, 0.1)
+        assert (_best(found), found.out_of_scope) == ("general", True)
+    own = _ask(THREE, bind(THREE, _head(shares)), 0.7, 0.1)
+    assert (_best(own), own.out_of_scope) == ("general", True)
 
 
 def test_a_cue_outweighs_a_head_that_is_mistaken() -> None:
-    """The head gives «left» nothing, which counts as a thousandth: 0.1 × 6.9 less; the cue is worth 0.4 more."""
-    head = bind(THREE, _head({"left": 1e-9, "right": 0.5, "general": 0.5}))
-    assert _best(_ask(THREE, head, 0.9, 0.3, question="which light?")) == "right"
-    assert _best(_ask(THREE, head, 0.9, 0.3, question="which port?")) == "left"
+    """The head gives «left» nothing, which counts as a thousandth: 6.9 times the weight less; the cue is worth 0.4
+    more. So with the shipped head, and with one's own, which leaves the nearness of the others no say."""
+    for digests, near in ((DIGESTS, 0.9), (None, 0.1)):
+        head = bind(THREE, _head({"left": 1e-9, "right": 0.6, "general": 0.4}), digests)
+        assert _best(_ask(THREE, head, near, 0.3, question="which light?")) == "right"
+        assert _best(_ask(THREE, head, near, 0.3, question="which port?")) == "left"
 
 
 @pytest.mark.req("serve.python")
