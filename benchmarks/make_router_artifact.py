@@ -38,7 +38,7 @@ FILLS_EACH = 16
 # Sentences written one by one count five times as much as one of the many that a pattern gives.
 WRITTEN, TERM, FILLED = 5, 2, 1
 FIT = {"vector_scale": 1.0, "word_scale": 1.5, "penalty": 1e-4, "iterations": 200}
-CREATED = "2026-11-21T16:30:00Z"
+CREATED = "2026-11-21T17:30:00Z"
 FOLDS = 4
 
 
