@@ -250,6 +250,9 @@ def _row_notes(data: Dataset) -> list[str]:
             f"{found.contradicting_texts:,} texts have more than one label: the majority counts, "
             f"{found.contradicting_rows:,} rows are dropped"
         )
+    wordless = sum(not any(map(str.isalnum, text)) for text in data.texts)
+    if wordless:
+        notes.append(f"{wordless:,} texts have no word, as of emoji alone: they teach little")
     if found.left_out:
         notes.append(f"{found.left_out:,} rows are left out at random, a share of every label (train.rows_max)")
     return notes

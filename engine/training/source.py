@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -77,8 +78,13 @@ class Columns:
 
     @staticmethod
     def _one(names: Sequence[str], wanted: Sequence[str], where: str, option: str) -> str:
+        folded = [name.strip().casefold() for name in names]
         known = {name.strip().casefold(): name for name in reversed(names)}
         for name in wanted:
+            if folded.count(name.casefold()) > 1:
+                raise _refused(
+                    "data_columns", where, f"more than one column {name!r}", "give each column a name of its own"
+                )
             if name.casefold() in known:
                 return known[name.casefold()]
         near = [m for w in wanted for m in get_close_matches(w.casefold(), list(known), n=1)]
@@ -148,12 +154,14 @@ class FileRows:
 
         fed = lines()
         header = next(fed, "")
-        names = next(csv.reader([header], delimiter=_delimiter(header)), list[str]())
-        if not names:
-            return
-        text, label = (names.index(name) for name in self._columns.found(names, where))
-        reader = csv.reader(fed, delimiter=_delimiter(header), strict=True)
+        if "\r" in header.rstrip("\r\n"):
+            raise _refused("data_row", where, "its lines end in CR alone", "save it with LF or CRLF line ends")
         try:
+            names = next(csv.reader([header], delimiter=_delimiter(header)), list[str]())
+            if not names:
+                return
+            text, label = (names.index(name) for name in self._columns.found(names, where))
+            reader = csv.reader(fed, delimiter=_delimiter(header), strict=True)
             for record in reader:
                 if not record:
                     continue
@@ -192,6 +200,8 @@ class FileRows:
         if len(text) > self._chars_max or len(label) > LABEL_CHARS_MAX:
             what = "text" if len(text) > self._chars_max else "label"
             raise _refused("data_too_long", where, f"a {what} of {max(len(text), len(label)):,} characters", _LONG)
+        if any(unicodedata.category(c) == "Cc" for c in label.strip()):
+            raise _refused("data_label", where, "a control character in a label", "clean the labels")
         # Half a surrogate pair, which JSON can spell, is no character and cannot be written again.
         clean = (value.encode(errors="replace").decode().strip() for value in (text, label))
         return Row(text=next(clean), label=next(clean))

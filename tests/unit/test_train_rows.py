@@ -112,6 +112,11 @@ def test_columns_may_have_any_name(tmp_path: Path) -> None:
         ("a.csv", "text,label\n" + "x" * 131_073 + ",b\n", "data_too_long", "a.csv:2"),
         ("a.jsonl", json.dumps({"text": "x" * 131_073, "label": "b"}), "data_too_long", "131,073"),
         ("a.jsonl", json.dumps({"text": "a", "label": "x" * 201}), "data_too_long", "label of 201"),
+        ("a.csv", "text,label\ra,b\rc,d\r", "data_row", "CR alone"),
+        ("a.csv", "x" * 131_073 + ",label\na,b\n", "data_too_long", "a.csv:1"),
+        ("a.csv", "text,label,Label\na,b,c\n", "data_columns", "more than one column 'label'"),
+        ("a.csv", "text,label\na,b\x07c\n", "data_label", "a.csv:2"),
+        ("a.jsonl", '{"text": "a", "label": "b\\nc"}', "data_label", "control character"),
         ("a.csv", "text,label\n" + "x" * 2_000_000, "data_too_long", "a line of more than"),
     ],
 )
