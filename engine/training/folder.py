@@ -56,19 +56,20 @@ def write_folder(path: Path, files: Mapping[str, bytes], check: Callable[[Path],
     """Let ``files`` be all that is in folder ``path``, once ``check`` has accepted them.
 
     A process that dies on the way leaves the old folder as it was and a hidden sibling; the next one removes that.
+    Only the owner may read what is written: it is made from what people asked, which the history keeps encrypted.
     Raises what ``check`` raises, and ``TrainingRefused``.
     """
     target = check_target(path)
     prefix = f".{target.name}.writing-"
     try:
         _sweep(target.parent, prefix)
+        _restore(target)
         with _sibling(target.parent, prefix) as made:
             for name, data in files.items():
                 _write(made / name, data)
             _sync_folder(made)
             check(made)
             check_target(path)
-            made.chmod(0o755)
             _take_place(made, target)
             _sync_folder(target.parent)
     except OSError as exc:
@@ -102,7 +103,7 @@ def _sweep(parent: Path, prefix: str) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -122,11 +123,24 @@ def _take_place(made: Path, target: Path) -> None:
         made.rename(target)
     elif not _exchange(made, target):
         # A file system that cannot exchange. Between the two steps the old one stands under a name that says so.
-        old = target.with_name(f".{target.name}.old")
+        old = _set_aside(target)
         shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
         made.rename(target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _set_aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _restore(target: Path) -> None:
+    """Put back what a process had set aside that died before the new one was in its place; else remove it."""
+    old = _set_aside(target)
+    if not target.exists() and is_artifact(old):
+        old.rename(target)
+    elif is_artifact(old):
+        shutil.rmtree(old)
 
 
 def _exchange(one: Path, other: Path) -> bool:
