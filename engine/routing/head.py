@@ -213,7 +213,7 @@ class Head:
 
 
 _HALVES: Final = ("linear", "words", "rarity", "centres")
-"""Stored in 16 bits; ``fit_head`` rounds them, so that a head says the same before and after."""
+"""Stored in 16 bits; ``engine/training/fit.py`` rounds them, so that a head says the same before and after."""
 _TYPES: Final[dict[str, Any]] = {
     **dict.fromkeys((*_HALVES, "bias"), np.float32),
     "examples": np.int8,

@@ -77,21 +77,6 @@ class _Unseen:
     judged: NDArray[np.bool_]
 
 
-def fit_head(
-    vectors: NDArray[np.float32],
-    texts: Sequence[str],
-    labels: Sequence[str],
-    settings: TrainSettings,
-    *,
-    seed: int,
-    on_step: OnStep | None = None,
-) -> Head:
-    """``fit_labelled`` of rows that people asked, without cues or keywords."""
-    return fit_labelled(
-        Labelled(vectors=vectors, texts=texts, labels=labels), settings, seed=seed, on_step=on_step
-    )
-
-
 def fit_labelled(data: Labelled, settings: TrainSettings, *, seed: int, on_step: OnStep | None = None) -> Head:
     """A head for the labels of ``data``.
 

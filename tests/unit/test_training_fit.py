@@ -14,7 +14,7 @@ from engine.evals.score import calibration_error
 from engine.routing.head import Head
 from engine.training.about import About, about_agents, about_names, with_about
 from engine.training.calibrate import fit_blend
-from engine.training.fit import Labelled, fit_head, fit_labelled
+from engine.training.fit import Labelled, fit_labelled
 from engine.training.reject import Doubts, fit_rejection
 from tests.support.clusters import centre, labelled, near
 from tests.support.minilm import shipped
@@ -67,13 +67,12 @@ def test_rows_out_of_scope_teach_what_to_reject() -> None:
     inside = labelled(6, 20)
     lures = np.concatenate([near(0, 30, seed=5) + 0.9 * near(77, 30, seed=5)])
     lures /= np.linalg.norm(lures, axis=1, keepdims=True)
-    learned = fit_head(
-        np.concatenate([inside.vectors, lures[:20]]).astype(np.float32),
-        [*inside.texts, *["hm"] * 20],
-        [*inside.labels, *["oos"] * 20],
-        SMALL,
-        seed=0,
+    rows = Labelled(
+        vectors=np.concatenate([inside.vectors, lures[:20]]).astype(np.float32),
+        texts=[*inside.texts, *["hm"] * 20],
+        labels=[*inside.labels, *["oos"] * 20],
     )
+    learned = fit_labelled(rows, SMALL, seed=0)
     assert "oos" not in learned.labels
     assert (learned.judge(lures[20:].astype(np.float32), ["hm"] * 10).scope < learned.reject_below).all()
     test = labelled(6, 5, seed=8)
