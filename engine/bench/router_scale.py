@@ -7,7 +7,6 @@ intents of the evaluation sets, each of them an agent with ten examples.
 
 from __future__ import annotations
 
-import json
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -18,7 +17,7 @@ from configs.catalogue import AgentCapability
 from configs.errors import ConfigError
 from configs.routing import RoutingSettings
 from configs.settings import Settings
-from engine.evals.data import eval_folder, task_rows
+from engine.evals.data import eval_folder, intent_rows, task_rows
 from engine.evals.router import agent_table
 from engine.routing.contract import Reading, Vectors
 from engine.routing.decide import match
@@ -129,10 +128,9 @@ def _intents(settings: RoutingSettings, encoder: MiniLm) -> tuple[AgentTable, li
 def _texts_by_intent() -> Iterator[list[str]]:
     for name in INTENT_SETS:
         found: dict[str, list[str]] = {}
-        for line in (eval_folder(None) / name).read_text(encoding="utf-8").splitlines():
-            row: dict[str, str] = json.loads(line)
-            if row["split"] == "train" and row["intent"] != OUT_OF_SCOPE:
-                found.setdefault(row["intent"], []).append(row["text"])
+        for row in intent_rows(eval_folder(None), name):
+            if row.split == "train" and row.intent != OUT_OF_SCOPE:
+                found.setdefault(row.intent, []).append(row.text)
         yield from found.values()
 
 

@@ -78,14 +78,21 @@ def intent_rows(folder: Path, name: str) -> tuple[IntentRow, ...]:
     return tuple(rows)
 
 
-def _objects(path: Path) -> list[tuple[str, dict[str, object]]]:
-    """Each line's object and where it stands."""
+def json_lines(path: Path) -> list[str]:
+    """The lines of ``path``. Only a line feed ends one: JSON texts may hold U+2028, U+0085 and their like.
+
+    Raises ``ConfigError`` for a file that cannot be read.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"cannot read {path}", hint="it should hold one JSON object per line") from exc
+
+
+def _objects(path: Path) -> list[tuple[str, dict[str, object]]]:
+    """Each line's object and where it stands."""
     found: list[tuple[str, dict[str, object]]] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(json_lines(path), 1):
         if not line.strip():
             continue
         where = f"{path.name}:{number}"

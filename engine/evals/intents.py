@@ -41,6 +41,14 @@ def split_intents(rows: Sequence[IntentRow], seed: int) -> Sets:
     return Sets(train=[rows[i] for i in sorted(order[cut:])], test=[rows[i] for i in sorted(order[:cut])])
 
 
+def lacking(sets: Sets) -> str:
+    """What is not there for a figure to be made, in words; empty when nothing is missing."""
+    labels = {row.intent for row in sets.train} - {OUT_OF_SCOPE}
+    if len(labels) < 2:
+        return "fewer than two intents to learn from"
+    return "" if any(row.intent != OUT_OF_SCOPE for row in sets.test) else "no row of an intent to score"
+
+
 def few(labels: Sequence[str], seed: int, *, keep: str | None = None) -> list[int]:
     """Places of ``SHOTS`` rows of every label, and of all rows of the label ``keep``."""
     order: list[int] = np.random.default_rng(seed).permutation(len(labels)).tolist()

@@ -17,7 +17,7 @@ from typing import Final, cast
 from configs.settings import Settings
 from engine.bench.report import Report, report
 from engine.evals.data import BANKING_FILE, CLINC_FILE, TASKS_FILE, TaskRow, eval_folder, intent_rows, task_rows
-from engine.evals.intents import Sets, banking_figures, clinc_figures, split_intents
+from engine.evals.intents import Sets, banking_figures, clinc_figures, lacking, split_intents
 from engine.evals.score import calibration_error
 from engine.evals.tasks import AUTHORED, complexity_figures, split_tasks, task_figures
 from engine.evals.vectors import KeptVectors, OnStep
@@ -103,7 +103,10 @@ def evaluate(
     found |= _own_set(run, notes)
     for name, of in ((CLINC_FILE, clinc_figures), (BANKING_FILE, banking_figures)):
         sets = _sets(run, name, notes)
-        if sets is not None:
+        why = "" if sets is None else lacking(sets)
+        if why:
+            notes.append(f"left out, {name} has {why}")
+        elif sets is not None:
             found |= of(sets, run.vectors, settings.train, run.on_fit)
     return report("router", found, notes=(*notes, PEER))
 

@@ -29,7 +29,7 @@ class Answered:
 
 
 def accuracy(answered: Answered) -> float:
-    """Share of the in-scope rows that are right when nothing is rejected."""
+    """Share of the in-scope rows that are right when nothing is rejected. Needs one."""
     return float(answered.right[~answered.outside].mean())
 
 

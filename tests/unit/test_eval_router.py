@@ -139,6 +139,14 @@ def test_a_broken_row_is_named(tmp_path: Path, lines: list[object], where: str) 
         task_rows(_folder(tmp_path, *lines))
 
 
+def test_only_a_line_feed_ends_a_row(tmp_path: Path) -> None:
+    """U+2028, U+0085 and a vertical tab inside a text, a byte order mark, CRLF: two rows, texts untouched."""
+    texts = ["a\u2028b\u0085c", "d\x1ce"]
+    lines = [json.dumps({"text": t, "intent": "x", "split": "test"}, ensure_ascii=False) for t in texts]
+    (tmp_path / CLINC_FILE).write_bytes(("\ufeff" + "\r\n".join(lines) + "\r\n").encode())
+    assert [row.text for row in intent_rows(tmp_path, CLINC_FILE)] == texts
+
+
 def test_a_folder_without_the_file_is_an_error(tmp_path: Path) -> None:
     """Not an empty result."""
     with pytest.raises(ConfigError, match="cannot read"):
@@ -248,6 +256,27 @@ def test_what_is_absent_is_named_and_not_filled_in(tmp_path: Path, monkeypatch: 
     assert BANKING_FILE in notes
     assert "too few rows" in notes
     assert set(report.to_json()) == {"name", "figures", "environment"}
+
+
+@pytest.mark.req("route.quality")
+@pytest.mark.parametrize(
+    ("intents", "said"),
+    [
+        ([("oos", "train"), ("oos", "val")], "fewer than two intents"),
+        ([("a", "train"), ("a", "val")], "fewer than two intents"),
+        ([("a", "train")], "fewer than two intents"),
+        ([("a", "train"), ("b", "train"), ("oos", "val")], "no row of an intent to score"),
+    ],
+)
+def test_a_set_that_no_figure_can_be_made_of_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, intents: list[tuple[str, str]], said: str
+) -> None:
+    """Nothing in scope, one class, a single row, only out-of-scope rows to score: a note instead of a figure."""
+    rows = [{"text": f"row {n}", "intent": i, "split": s} for n, (i, s) in enumerate(intents)]
+    (tmp_path / CLINC_FILE).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    report = evaluate(_quick(tmp_path, monkeypatch), test_dir=tmp_path)
+    assert not [name for name in report.figures if "clinc150" in name]
+    assert [note for note in report.notes if CLINC_FILE in note and said in note], report.notes
 
 
 def _quick(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -68,7 +68,8 @@ def test_what_the_shortlist_loses_is_measured_on_intents_as_agents(
     ]
     odd = {"text": "never read", "intent": "oos", "split": "train"}
     _rows(tmp_path / "intent_clinc.jsonl", [*rows, odd, {**odd, "intent": "held back", "split": "val"}])
-    _rows(tmp_path / "intent_banking77.jsonl", [])
+    raw = json.dumps({**odd, "text": "one\u2028row"}, ensure_ascii=False)
+    (tmp_path / "intent_banking77.jsonl").write_text(f"\ufeff{raw}\n", encoding="utf-8")
     tasks = [{"text": "SELECT the oldest cabinets", "agent": "sql", "origin": "authored"}]
     _rows(tmp_path / "task_routing.jsonl", tasks)
     monkeypatch.setenv("SWITCHGEAR_EVAL_DATA", str(tmp_path))
