@@ -92,11 +92,15 @@ def banking_figures(sets: Sets, vectors: KeptVectors, settings: TrainSettings, o
     return found | {f"banking77.10shot.{name}": _mean([draw[name] for draw in draws]) for name in draws[0]}
 
 
-def _fit(rows: Sequence[IntentRow], vectors: KeptVectors, settings: TrainSettings) -> Head:
+def with_names(rows: Sequence[IntentRow], vectors: KeptVectors) -> Labelled:
+    """``rows`` to fit a head on, and the names of their intents."""
     texts, labels = [row.text for row in rows], [row.intent for row in rows]
     data = Labelled(vectors=vectors.of(texts), texts=texts, labels=labels)
-    names = about_names(label for label in labels if label != OUT_OF_SCOPE)
-    return fit_labelled(with_about(data, names, vectors.of), settings, seed=settings.seed)
+    return with_about(data, about_names(label for label in labels if label != OUT_OF_SCOPE), vectors.of)
+
+
+def _fit(rows: Sequence[IntentRow], vectors: KeptVectors, settings: TrainSettings) -> Head:
+    return fit_labelled(with_names(rows, vectors), settings, seed=settings.seed)
 
 
 def answered(head: Head, rows: Sequence[IntentRow], vectors: KeptVectors) -> Answered:

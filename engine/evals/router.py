@@ -1,6 +1,7 @@
 """``eval router``: how often a question reaches whom it belongs to, on labelled rows (route.quality).
 
-Three kinds of figures. ``shipped.*``: what users receive, by the very code that routes their questions. Others
+Kinds of figures. ``shipped.*``: what users receive, by the very code that routes their questions. ``engine.*``:
+heads of one's own through the same code. Others
 with ``zero_shot``: agents known by their texts alone. The rest: heads fitted here on training rows, by the code of
 ``switchgear train router``, and scored on rows they have not seen. Nothing of it is kept but vectors.
 """
@@ -20,6 +21,7 @@ from engine.evals.data import BANKING_FILE, CLINC_FILE, TASKS_FILE, TaskRow, eva
 from engine.evals.intents import Sets, banking_figures, clinc_figures, lacking, split_intents
 from engine.evals.score import calibration_error
 from engine.evals.tasks import AUTHORED, complexity_figures, split_tasks, task_figures
+from engine.evals.through import engine_figures
 from engine.evals.vectors import KeptVectors, OnStep
 from engine.routing.contract import Reading
 from engine.routing.decide import Trained, match
@@ -81,7 +83,8 @@ def evaluate(
     Without ``train_dir`` every set is split with a fixed seed, or by its own split. A set that is not there is
     left out and named in ``notes``, which also have the confusions. What a figure means stands where it is made:
     ``figures``, ``task_figures``, ``complexity_figures``, ``clinc_figures``, ``banking_figures``,
-    ``rejection_figures``. Vectors are kept under ``settings.data_dir``; without them this takes minutes.
+    ``engine_figures``, ``rejection_figures``. Vectors are kept under ``settings.data_dir``: without them this
+    takes minutes.
 
     Raises ``ConfigError`` for data that is absent or broken, ``ModelFileError``, ``ArtifactRefused``.
     """
@@ -101,13 +104,18 @@ def evaluate(
     )
     found, notes = _tasks(run)
     found |= _own_set(run, notes)
-    for name, of in ((CLINC_FILE, clinc_figures), (BANKING_FILE, banking_figures)):
+    kept = (run.vectors, encoder)
+    for name, of, called in (
+        (CLINC_FILE, clinc_figures, "clinc150"),
+        (BANKING_FILE, banking_figures, "banking77"),
+    ):
         sets = _sets(run, name, notes)
         why = "" if sets is None else lacking(sets)
         if why:
             notes.append(f"left out, {name} has {why}")
         elif sets is not None:
             found |= of(sets, run.vectors, settings.train, run.on_fit)
+            found |= engine_figures(called, sets, settings, kept, run.on_fit)
     return report("router", found, notes=(*notes, PEER))
 
 
