@@ -74,7 +74,8 @@ class HistoryRow:
     output_tokens: int = 0
     degraded: tuple[str, ...] = ()
     decision: str = "{}"
-    """JSON of ``engine.types.Decision``; nothing of the question. Empty for a hit in the exact cache."""
+    """JSON of ``engine.types.Decision``. Empty for a hit in the exact cache; without the words that it quotes of
+    the question (``engine.history.words``) where no text is kept, and once the user is forgotten."""
     attempts: str = "[]"
     """JSON list of ``engine.types.Attempt``."""
     embedding: bytes | None = None
@@ -130,7 +131,7 @@ class History(Protocol):
         ...
 
     async def forget(self, tenant_id: str, user_id: str) -> int:
-        """Destroy the user's key and empty their rows of text, embedding and fingerprint; how many those were.
+        """Destroy the user's key and empty their rows of text, quoted words, embedding and fingerprint; how many.
 
         Rows put before it are among them. Raises as ``rows`` does.
         """

@@ -54,7 +54,15 @@ def _postgresql(url: str, timeout_s: float) -> Engine:
     limits = f"-c statement_timeout={round(timeout_s * 1000)} -c lock_timeout={round(timeout_s * 1000)}"
     connect = {"connect_timeout": max(1, round(timeout_s)), "options": limits}
     try:
-        return create_engine(url, connect_args=connect, pool_size=2, pool_timeout=timeout_s, pool_pre_ping=True)
+        # Texts of errors may be logged, and what a statement was given is in them if it is not hidden.
+        return create_engine(
+            url,
+            connect_args=connect,
+            pool_size=2,
+            pool_timeout=timeout_s,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
     except (ArgumentError, ValueError) as exc:
         raise ConfigError("history.url is no SQLAlchemy URL") from exc
 
@@ -63,7 +71,7 @@ def _sqlite(path: Path, timeout_s: float) -> Engine:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Made here for its permissions, which SQLite then gives to its -wal and -shm files as well.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": timeout_s})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": timeout_s}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from configs.history import HistorySettings
 from engine.history.contract import HistoryQuery, HistoryRow, user_of
 from engine.history.record import kept
+from engine.history.words import without_words
 
 
 class InMemoryHistory:
@@ -37,7 +38,8 @@ class InMemoryHistory:
         user = user_of(tenant_id, user_id)
         count = 0
         for name, row in self._rows.items():
-            empty = replace(row, prompt=None, answer=None, embedding=None, fingerprint="")
+            bare = without_words(row.decision)
+            empty = replace(row, prompt=None, answer=None, embedding=None, fingerprint="", decision=bare)
             if row.user == user and row != empty:
                 self._rows[name] = empty
                 count += 1

@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from engine.contract import Finished
 from engine.history.contract import OK, HistoryRow, Verdict, tenant_of, user_of
+from engine.history.words import without_words
 from engine.types import PERSONAL, Attempt, Decision
 
 T = TypeVar("T")
@@ -57,11 +58,14 @@ def row_of(
 
 
 def kept(row: HistoryRow, content: Content) -> HistoryRow:
-    """The row as the policy allows it: texts go under ``none`` and for personal and health data."""
+    """The row as the policy allows it: texts go under ``none`` and for personal and health data.
+
+    So does what the decision quotes of them. A vector says much of a text; of a person's data not even that stays.
+    """
     if content == "none" or row.data_class in PERSONAL:
-        # A vector says much of a text; of a person's data not even that stays.
         vector = None if row.data_class in PERSONAL else row.embedding
-        return replace(row, prompt=None, answer=None, embedding=vector)
+        decision = without_words(row.decision)
+        return replace(row, prompt=None, answer=None, embedding=vector, decision=decision)
     return row
 
 

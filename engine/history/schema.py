@@ -55,6 +55,7 @@ requests = Table(
     Column("embedding", LargeBinary),
     Column("prompt", LargeBinary),
     Column("answer", LargeBinary),
+    Column("words", LargeBinary),
     Index("switchgear_requests_at", "at_s", "id"),
     Index("switchgear_requests_agent", "agent", "at_s"),
     Index("switchgear_requests_arm", "arm", "at_s"),

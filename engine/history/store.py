@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from configs.history import HISTORY_KEY, HistorySettings
 from engine.errors import HistoryRefused
@@ -41,6 +41,9 @@ from engine.history.stored import EMPTIED, columns_of, row_from
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 DAY_S = 86_400.0
+UNFIT = (StatementError, OverflowError, TypeError, ValueError)
+"""What a row may end in that cannot be written: drivers raise some of these as they are (a number that is too
+large, half a surrogate pair)."""
 
 
 class RowStore:
@@ -62,7 +65,8 @@ class RowStore:
             try:
                 with self._database().begin() as connection:
                     connection.execute(_insert(connection, requests), self._values(connection, rows, now_s))
-            except (DataError, IntegrityError):
+            except UNFIT as exc:
+                _for_a_value(exc)
                 return self._write_singly(rows, now_s)
         return 0
 
@@ -70,17 +74,18 @@ class RowStore:
         """One bad row must not keep the others out."""
         refused = 0
         with self._database().begin() as connection:
-            for values in self._values(connection, rows, now_s):
+            for row in rows:
                 try:
                     with connection.begin_nested():
-                        connection.execute(_insert(connection, requests), values)
-                except (DataError, IntegrityError):
+                        connection.execute(_insert(connection, requests), self._values(connection, [row], now_s))
+                except UNFIT as exc:
+                    _for_a_value(exc)
                     refused += 1
         return refused
 
     def _values(self, connection: Connection, rows: Sequence[HistoryRow], now_s: float) -> list[dict[str, object]]:
         allowed = [kept(row, self._settings.content) for row in rows]
-        if self._settings.content != "encrypted":
+        if self._settings.content == "plain":
             return [columns_of(row, None) for row in allowed]
         keys = self._keys_for(connection, sorted({row.user for row in allowed}), now_s)
         return [columns_of(row, keys[row.user]) for row in allowed]
@@ -151,8 +156,8 @@ class RowStore:
         return self._engine
 
     def _master_key(self) -> Master | None:
-        """``None`` under a policy that writes nothing encrypted, unless there is one to read older rows with."""
-        if self._settings.content == "encrypted" or has_master(self._folder, self._environ):
+        """``None`` under ``plain``, which encrypts nothing, unless there is one to read older rows with."""
+        if self._settings.content != "plain" or has_master(self._folder, self._environ):
             if self._settings.url is not None and HISTORY_KEY not in self._environ:
                 log.warning("history: only this data folder can read what it keeps; set %s for all", HISTORY_KEY)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -184,6 +189,12 @@ class RowStore:
             return {}
         wanted = select(user_keys).where(user_keys.c.user.in_(users), user_keys.c.master == self._master.id)
         return {row.user: self._master.unwrap(row.user, row.wrapped) for row in connection.execute(wanted)}
+
+
+def _for_a_value(exc: Exception) -> None:
+    """Raise it again when it is about the database, and not about what a row holds."""
+    if isinstance(exc, DBAPIError) and not isinstance(exc, (DataError, IntegrityError)):
+        raise exc
 
 
 def _given(value: T | None) -> T:

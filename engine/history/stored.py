@@ -12,36 +12,42 @@ from pydantic import TypeAdapter, ValidationError
 from configs.kernel import Message
 from engine.history.contract import HistoryRow
 from engine.history.seal import seal, unseal
+from engine.history.words import with_words, without_words, words_of
 
-EMPTIED: Final[Mapping[str, object]] = {"prompt": None, "answer": None, "embedding": None, "fingerprint": None}
+EMPTIED: Final[Mapping[str, object]] = dict.fromkeys(("prompt", "answer", "words", "embedding", "fingerprint"))
 """What a row loses when its user is forgotten."""
-TEXTS = ("embedding", "prompt", "answer")
-AS_IT_IS = tuple(one.name for one in fields(HistoryRow) if one.name not in {*TEXTS, "degraded"})
+TEXTS = ("embedding", "prompt", "answer", "words")
+"""Columns under the user's key. ``words`` are those that the decision quotes; its own column is without them."""
+AS_IT_IS = tuple(one.name for one in fields(HistoryRow) if one.name not in {*TEXTS, "decision", "degraded"})
 """Fields that are columns."""
 _PROMPT = TypeAdapter(tuple[Message, ...])
 _NAMES = TypeAdapter(tuple[str, ...])
 
 
 def columns_of(row: HistoryRow, key: bytes | None) -> dict[str, object]:
-    """Values by column; texts and embedding under ``key``, or readable when it is ``None``."""
+    """Values by column; ``TEXTS`` under ``key``, or readable when it is ``None``."""
     values: dict[str, object] = {name: getattr(row, name) for name in AS_IT_IS}
+    words = words_of(row.decision)
     texts = {
         "embedding": row.embedding,
         "prompt": None if row.prompt is None else _json([[m.role, m.content] for m in row.prompt]),
         "answer": None if row.answer is None else row.answer.encode("utf-8", "surrogatepass"),
+        "words": None if words is None else words.encode(),
     }
     for field, data in texts.items():
         values[field] = None if data is None else seal(key, data, row_id=row.id, field=field)
+    values |= {"decision": row.decision if words is None else without_words(row.decision)}
     return {**values, "degraded": json.dumps(row.degraded), "fingerprint": row.fingerprint or None}
 
 
 def row_from(columns: Mapping[str, Any], key: bytes | None) -> HistoryRow:
     """The row that these columns hold."""
     texts = {field: _opened(columns, field, key) for field in TEXTS}
-    answer = texts["answer"]
+    answer, words = texts["answer"], texts["words"]
     return HistoryRow(
         **{name: columns[name] for name in AS_IT_IS if name != "fingerprint"},
         fingerprint=columns["fingerprint"] or "",
+        decision=with_words(columns["decision"], None if words is None else _text(words)),
         degraded=_names(columns["degraded"]),
         embedding=texts["embedding"],
         prompt=_messages(texts["prompt"]),

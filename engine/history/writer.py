@@ -138,12 +138,18 @@ class SqlHistory:
 
     def _run(self) -> None:
         store: RowStore | None = None
+        ended = False
         try:
             store = self._make()
             while self._turn(store):
                 pass
+            ended = True
         finally:
             self._stopping.set()
+            if not ended:
+                self.dropped += self._in_hand
+                self._in_hand = 0
+                self._say("its writer ended by surprise; what comes now is lost")
             if store is not None:
                 store.close()
             self._give_up()
@@ -151,11 +157,15 @@ class SqlHistory:
     def _turn(self, store: RowStore) -> bool:
         """Wait for something, write it; whether to go on."""
         batch, order, more = self._next_batch()
-        if batch:
-            self._write(store, batch)
-        self._in_hand = 0
-        if order is not None and order.done.set_running_or_notify_cancel():
-            self._obey(store, order)
+        try:
+            if batch:
+                self._write(store, batch)
+            self._in_hand = 0
+            if order is not None and order.done.set_running_or_notify_cancel():
+                self._obey(store, order)
+        finally:
+            if order is not None and not order.done.done():
+                order.done.set_exception(_closed())
         if more and not self._stopping.is_set():
             self._sweep(store)
         return more
@@ -184,12 +194,19 @@ class SqlHistory:
         try:
             refused = self._persist(lambda: store.write(batch, self._now_s()))
         except SwitchgearError as exc:
-            self.dropped += len(batch)
-            self._say(f"{len(batch)} rows are lost: {exc}")
+            self._lost(batch, str(exc))
+            return
+        except (OverflowError, TypeError, ValueError) as exc:
+            # About what a row holds; its text may quote it.
+            self._lost(batch, type(exc).__name__)
             return
         if refused:
             self.dropped += refused
             log.warning("history: the database refused %d rows of %d", refused, len(batch))
+
+    def _lost(self, batch: list[HistoryRow], reason: str) -> None:
+        self.dropped += len(batch)
+        self._say(f"{len(batch)} rows are lost: {reason}")
 
     def _obey(self, store: RowStore, order: _Order) -> None:
         try:

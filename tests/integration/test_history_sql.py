@@ -348,7 +348,7 @@ async def test_writing_goes_on_after_postgresql_lost_every_connection(tmp_path: 
 
 
 def _cut_connections(url: str) -> None:
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)
     with engine.begin() as connection:
         others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'postgres'"
         connection.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))

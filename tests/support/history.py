@@ -104,7 +104,7 @@ async def history_lab(kind: str, folder: Path, url: str, **settings: Any) -> Asy
 
 def empty(url: str) -> None:
     """Drop every table of history."""
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)
     with engine.begin() as connection:
         for table in ("switchgear_requests", "switchgear_user_keys", "switchgear_history_version"):
             connection.execute(text(f"DROP TABLE IF EXISTS {table}"))

@@ -249,20 +249,35 @@ async def test_giving_up_on_forgetting_leaves_the_writer_alive():
 
 
 @pytest.mark.req("route.history")
+@pytest.mark.parametrize("raised", [OverflowError, TypeError, UnicodeError])
+async def test_values_that_nobody_can_write_cost_their_batch_and_not_the_writer(raised: type[Exception]):
+    """Counted and said without what the error quotes; the next row is written."""
+    store = FakeStore()
+    store.failures = [raised("canary")]
+    async with writing(store, batch_rows=1) as history:
+        history.put(row(0))
+        history.put(row(1))
+        await history.flush()
+    assert (store.written, history.dropped) == (["row-1"], 1)
+    assert "canary" not in history.degraded
+
+
+@pytest.mark.req("route.history")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_writer_that_breaks_leaves_nobody_waiting():
-    """Whoever waits is told, later rows are counted as lost, and stopping works."""
+    """Whoever waits is told, the state says so, every row that is lost is counted, and stopping works."""
     store = FakeStore()
     async with writing(store) as history:
         await held(history, store, 2)
         flushing = asyncio.create_task(history.flush())
         await asyncio.sleep(0)
-        store.fail_always = ValueError("a bug")
+        store.fail_always = RuntimeError("a bug")
         store.go_on.set()
         with pytest.raises(SwitchgearError):
             await flushing
         history.put(row(3))
-        assert history.dropped == 3
+        assert history.dropped == 4
+        assert "ended by surprise" in history.degraded
     assert store.closed
 
 
