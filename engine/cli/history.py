@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -63,11 +64,22 @@ def forget(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Destroy a user's key and empty their rows of text; amounts stay."""
+    """Destroy a user's key and empty their rows of text; amounts stay.
+
+    It does not reach answers in the cache, which end with their TTL, nor exports and trained routers.
+    """
+    from engine.errors import InvalidInput  # noqa: PLC0415 - keeps --help light
+
     _ = debug
+    if not user.strip() or not tenant.strip():
+        raise InvalidInput(
+            "an empty id is nobody's", hint="switchgear history forget USER [--tenant TENANT]", code="invalid_user"
+        )
     count = run(_forget(_opened(profile, config), tenant, user))
     if as_json:
         print_json({"rows": count})
+    elif not count:
+        err().print(f"nobody of the name {markup(user)} has rows with content (tenant {markup(tenant)})")
     else:
         err().print(f"{count} rows of {markup(user)} have no content any more")
 
@@ -124,12 +136,13 @@ def _write(file: Path, rows: Iterator[HistoryRow]) -> int:
     """The file appears when it is whole."""
     from configs.errors import ConfigError  # noqa: PLC0415 - keeps --help light
 
-    part = file.with_name(f".{file.name}.part")
+    part: Path | None = None
     count = 0
     try:
-        with os.fdopen(
-            os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-        ) as target:
+        # A name that nobody can have put there before, made with mode 0600.
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
+        part = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as target:
             for row in rows:
                 # ASCII, so that half a surrogate pair can be written too.
                 target.write(json.dumps(_plain(row)) + "\n")
@@ -138,7 +151,8 @@ def _write(file: Path, rows: Iterator[HistoryRow]) -> int:
     except OSError as exc:
         raise ConfigError(f"{file} cannot be written: {exc.strerror}") from exc
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
     return count
 
 

@@ -32,7 +32,6 @@ def write_page(file: Path, table: Summary, estimates: Mapping[str, Estimate], no
         table=table, estimates=estimates, note=note, since=since, drawings=drawings
     )
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(page, encoding="utf-8")
     except OSError as exc:
         raise ConfigError(f"{file} cannot be written: {exc.strerror}") from exc

@@ -71,6 +71,39 @@ def test_a_user_is_forgotten_by_hand(command: Command, tmp_path: Path):
     assert "question" not in (tmp_path / "rows.jsonl").read_text()
 
 
+@pytest.mark.req("obs.privacy")
+def test_an_export_follows_no_link_that_somebody_put_in_its_way(command: Command, tmp_path: Path):
+    """The file that the link names is not written to, and the export is whole all the same."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (folder / ".rows.jsonl.part").symlink_to(victim)
+    assert command("export", str(folder / "rows.jsonl"))[0] == 0
+    assert victim.read_text() == "mine"
+    assert len((folder / "rows.jsonl").read_text().splitlines()) == 3
+    assert {one.name for one in folder.iterdir()} == {".rows.jsonl.part", "rows.jsonl"}
+
+
+@pytest.mark.req("route.history", "obs.privacy")
+@pytest.mark.parametrize("who", [[""], [" "], ["ada", "--tenant", ""]])
+def test_nobody_is_forgotten_by_an_empty_name(command: Command, who: list[str]):
+    """A variable that a script forgot to set is refused by name, not taken for somebody without rows."""
+    code, shown = command("forget", *who)
+    assert (code, "an empty id is nobody's" in shown) == (2, True)
+
+
+@pytest.mark.req("route.history", "obs.privacy")
+def test_a_name_without_rows_is_said_with_its_tenant(command: Command):
+    """A user of another tenant looks the same; the twin says how many."""
+    code, shown = command("forget", "ada")
+    assert (code, " ".join(shown.split())) == (
+        0,
+        "nobody of the name ada has rows with content (tenant default)",
+    )
+    assert "3 rows of ada" in command("forget", "ada", "--tenant", "acme")[1]
+
+
 @pytest.mark.req("route.history")
 def test_an_option_before_a_subcommand_is_refused(command: Command):
     """It would be lost otherwise."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -35,16 +34,15 @@ async def proxy(redis_state_url: str) -> AsyncIterator[Proxy]:
 
 
 @pytest.mark.req("route.discover", "route.scale")
-async def test_a_registration_is_on_the_other_replicas_within_a_second(client: Redis) -> None:
-    """With the shipped settings, registered and removed ten times over; a replica that restarts has it too."""
-    one, two = (Replica(RedisRegistry(client, SHIPPED), settings=SHIPPED) for _ in range(2))
+async def test_a_registration_reaches_the_other_replicas_by_itself(client: Redis) -> None:
+    """Ten times over, without waiting for a look: the next one is hours away; a restarted replica has it too."""
+    told = SHIPPED.model_copy(update={"poll_s": 7_200.0})
+    one, two = (Replica(RedisRegistry(client, told), settings=told) for _ in range(2))
     await one.sync.open()
     await two.sync.open()
     for n in range(10):
-        began = time.monotonic()
         one.add(agent(f"tides-{n}"))
         await two.until(f"tides-{n}")
-        assert time.monotonic() - began < 1.0  # the requirement itself; seen: 3 ms
     await one.sync.aclose()
     await two.sync.aclose()
     restarted = Replica(RedisRegistry(client, SHIPPED), settings=SHIPPED)

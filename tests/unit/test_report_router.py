@@ -168,8 +168,8 @@ def test_the_page_is_self_contained_and_escapes_names(tmp_path: Path):
     """No script, no address to load, both drawings, and a name with markup as text."""
     rows = list(history(MIXED).rows(0.0, 100))
     estimates, note = evaluated(rows)
-    write_page(tmp_path / "out" / "router.html", summary(rows), estimates, note, "7d")
-    page = (tmp_path / "out" / "router.html").read_text()
+    write_page(tmp_path / "router.html", summary(rows), estimates, note, "7d")
+    page = (tmp_path / "router.html").read_text()
     assert page.count("<svg") == 2
     assert "&lt;rust&gt;" in page
     assert "<rust>" not in page
@@ -204,6 +204,14 @@ def test_an_empty_history_says_what_to_do(command: Run, tmp_path: Path):
     code, printed, _ = command("--json")
     assert code == 0
     assert json.loads(printed)["total"]["requests"] == 0
+
+
+@pytest.mark.req("route.learn")
+def test_a_page_makes_no_folders(command: Run, tmp_path: Path):
+    """A mistyped path is refused by name, and nothing of it exists afterwards."""
+    code, _, said = command("--html", str(tmp_path / "mistyped" / "page.html"))
+    assert (code, "cannot be written" in said) == (2, True)
+    assert not (tmp_path / "mistyped").exists()
 
 
 @pytest.mark.req("route.learn")
