@@ -69,11 +69,28 @@ def _plain(text: str) -> str:
 # Numbers. Each pattern begins where no word or number goes on, and every repetition has a limit.
 _SEVEN: Final = re.compile(r"\d(?:[ .()/-]{0,3}\d){6}")
 _EMAIL: Final = re.compile(r"(?<![\w.+%-])([\w.+%-]{1,64})@((?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24})(?![\w@])")
+_SPELLED: Final = re.compile(
+    r"(?<![\w.+%-])([\w.+%-]{1,64}) ?[\[({<] ?at ?[\])}>] ?"
+    r"((?:[a-z0-9-]{1,63}(?:\.| dot | ?[\[({<] ?dot ?[\])}>] ?)){1,4}[a-z]{2,6})(?![\w(.])"
+)
+"""An address whose sign is written out in brackets, in small letters."""
+_DOT: Final = re.compile(r"[^a-z0-9.-]{1,4}dot[^a-z0-9.-]{1,4}")
+_DOCUMENT: Final = re.compile(
+    r"\b(?:passport|reisepass|passnummer|driver'?s?'? licen[cs]e|driving licen[cs]e|identity card)"
+    r"(?: (?:number|no|nr|id)\b\.?)?(?: is)?[\s:#]{1,3}"
+    r"(?:[a-z]{0,3}[ -]?\d{3}-?\d{3,9}|[a-z9]{5}\d{6}[a-z9]{2}\d[a-z]{2})(?![\w-]|\.\d)"
+)
+_DOCUMENT_WORDS: Final = frozenset(("passport", "reisepass", "passnummer", "license", "licence", "identity"))
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}")
 _CARD: Final = re.compile(
     r"(?<![\w.-])(\d{4}([ -]?)\d{4}\2\d{4}\2\d{1,4})(\2\d{3})?(?![\w-]|\.\d)"
     r"|(?<![\w.-])(\d{4}([ -]?)\d{6}\5\d{4,5})(?![\w-])"
 )
+_CARD_FOLDED: Final = re.compile(
+    r"(?<![\w.-])(?:\d{4}([ -]?)\d{4} ?\r?\n {0,4}\d{4}\1\d{4}|\d{4}([ -])\d{4}\2\d{4} ?\r?\n {0,4}\d{4}"
+    r"|\d{4} ?\r?\n {0,4}\d{4}([ -])\d{4}\3\d{4})(?![\w-]|\.\d)"
+)
+"""A card of sixteen digits with one line break between its groups; a column of single numbers is none."""
 _AHV: Final = re.compile(r"(?<![\w.])756[. ]?\d{4}[. ]?\d{4}[. ]?\d{2}(?!\w)")
 _SSN: Final = re.compile(r"(?<![\w-])(\d{3})-(\d{2})-(\d{4})(?![\w-])")
 _NINE: Final = re.compile(r"(?<![\w-])\d{3} ?\d{2} ?\d{4}(?![\w-])")
@@ -125,6 +142,8 @@ def _personal(text: str, lower: str, words: frozenset[str]) -> Iterator[str]:
     """Rules that fire, cheapest first; each group only when the text has what it cannot do without."""
     if "@" in text and any(not _sample_mail(m[1].lower(), m[2].lower()) for m in _EMAIL.finditer(text)):
         yield "email"
+    if "at" in words and any(_spelled_mail(m) for m in _SPELLED.finditer(lower)):
+        yield "email"
     if "<<" in text and _is_passport(text):
         yield "passport"
     if text.count(":") >= 2 and any(known.is_personal_ipv6(m[0]) for m in _IPV6.finditer(text)):
@@ -140,7 +159,8 @@ def _personal(text: str, lower: str, words: frozenset[str]) -> Iterator[str]:
 def _numbers(text: str, words: frozenset[str]) -> Iterator[str]:
     if any(known.is_iban(m[0]) for m in _IBAN.finditer(text)):
         yield "iban"
-    if any(_cards(m) for m in _CARD.finditer(text)):
+    folded = "\n" in text and any(known.is_card(known.digits_of(m[0])) for m in _CARD_FOLDED.finditer(text))
+    if folded or any(_cards(m) for m in _CARD.finditer(text)):
         yield "card"
     if "756" in text and any(known.is_ahv(known.digits_of(m[0])) for m in _AHV.finditer(text)):
         yield "ahv"
@@ -161,6 +181,8 @@ def _with_words(text: str, lower: str, words: frozenset[str]) -> Iterator[str]:
     insured = not words.isdisjoint(("insurance", "nino"))
     if any((insured or m[1]) and known.is_nino(m[0]) for m in _NINO.finditer(text)):
         yield "nino"
+    if not words.isdisjoint(_DOCUMENT_WORDS) and _DOCUMENT.search(lower):
+        yield "document"
     if (not words.isdisjoint(_BIRTH_WORDS) or "d.o.b" in lower) and _BIRTH.search(lower):
         yield "birth"
     if (not words.isdisjoint(_STREETS) or any(end in lower for end in _STREET_ENDS)) and _address(text):
@@ -174,6 +196,10 @@ def _is_passport(text: str) -> bool:
 
 def _sample_mail(local: str, domain: str) -> bool:
     return local in _ROLES or (local in _GENERIC and _SAMPLE_DOMAIN.fullmatch(domain) is not None)
+
+
+def _spelled_mail(found: re.Match[str]) -> bool:
+    return not _sample_mail(found[1], _DOT.sub(".", found[2]).replace(" dot ", "."))
 
 
 def _cards(found: re.Match[str]) -> bool:
@@ -225,13 +251,13 @@ _BIRTH: Final = re.compile(
 )
 _STREET_WORDS: Final = """
     street st road rd avenue ave lane ln drive dr boulevard blvd way court ct place pl square terrace close
-    crescent strasse str platz allee ring rue chemin route via viale piazza calle
+    crescent hill gardens grove mews walk strasse str platz allee ring rue chemin route via viale piazza calle
 """
 _STREETS: Final = frozenset(_STREET_WORDS.split())
 _STREET_ENDS: Final = ("strasse", "straße", "str.", "weg ", "gasse", "platz", "allee", "ring ")
 _STREET: Final = re.compile(
     r"(?<!\w)\d{1,5}[A-Za-z]?,? (?:[A-Z][\w'.-]{0,24} ){1,4}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr"
-    r"|Boulevard|Blvd|Way|Court|Ct|Place|Pl|Square|Sq|Terrace|Close|Crescent)\b"
+    r"|Boulevard|Blvd|Way|Court|Ct|Place|Pl|Square|Sq|Terrace|Close|Crescent|Hill|Gardens|Grove|Mews|Walk)\b"
     r"|(?<!\w)[A-ZÄÖÜ][a-zäöüß]{1,24}(?:strasse|straße|str\.|weg|gasse|platz|allee|ring) \d{1,4}[a-z]?(?!\w)"
     r"|(?<!\w)\d{1,4}(?: ?bis)?,? (?:[Rr]ue|[Aa]venue|[Bb]oulevard|[Cc]hemin|[Pp]lace|[Rr]oute)"
     r" [\w' -]{2,40}?(?=,|\n| \d)"

@@ -55,6 +55,7 @@ _OPENING: Final = frozenset(("the", "a", "an", "what", "how", "why", "when", "is
 _FAR: Final = -1_000
 _WHO_TOLD, _TOLD_TERM, _WHO_SAID, _SAID_TERM = 14, 8, 6, 3
 """Words at most from a person to what was told of it, from there to the condition; the same for weaker verbs."""
+_POSITIVE: Final = re.compile(r"(?:^|[.?!\n]) {0,2}([a-z]{3,20})[ -]positive\b([^.?!\n]{0,90})")
 _RECORD: Final = re.compile(
     r"\b(?:mrn|medical record(?: number| no\.?)?|patient (?:id|number|no\.?|record)|patientennummer"
     r"|hospital number)"
@@ -96,6 +97,11 @@ def health_of_somebody(text: str, _lower: str) -> bool:
     return pending
 
 
+def tested_positive(_text: str, lower: str) -> bool:
+    """«HIV positive, what should I take»: begins with the finding, the person comes after it."""
+    return any(m[1] in _TERMS and not _MYSELF.isdisjoint(_TOKEN.findall(m[2])) for m in _POSITIVE.finditer(lower))
+
+
 def _is_person(token: str, word: str, before: str) -> bool:
     """Whether ``token`` ends the mention of one person: I, my mother, our patient, Mr Keller, Maria Lopez."""
     last = before.lower()
@@ -132,5 +138,6 @@ HEALTH_RULES: Final[tuple[Rule, ...]] = (
         diagnosis_code,
     ),
     ("health", _TERMS, health_of_somebody),
+    ("health", frozenset(("positive",)), tested_positive),
 )
 """Name, the words of which a text needs one, and the test, given the text and the text in small letters."""

@@ -103,6 +103,26 @@ def test_a_disguised_card_is_found(disguised: str) -> None:
 
 
 @pytest.mark.req("admit.data")
+@pytest.mark.parametrize(
+    ("kind", "rule", "text", "twin"),
+    [
+        ("pii", "document", "my passport number is X1234567", "my passport number is needed"),
+        ("pii", "document", "driver licence D1234567", "driver update D1234567"),
+        ("pii", "email", "jane [at] gmail dot com", "jane [at] gmail dot"),
+        ("pii", "email", "m.huber(at)firma.at", "user [at] example dot com"),
+        ("pii", "card", "4111 1111\n1111 1111", "4111 1111\n1111 1112"),
+        ("pii", "card", "4111 1111 1111\n1111", "4111\n1111\n1111\n1111"),
+        ("pii", "address", "Jane Doe, 12 Oak Hill, London SW1A 1AA", "Jane Doe, 12 Oak Hill, London"),
+        ("phi", "health", "HIV positive, what should I take?", "HIV positive, what does it mean?"),
+    ],
+)
+def test_forms_that_people_use_are_found(kind: DataClass, rule: str, text: str, twin: str) -> None:
+    """By their rule; what only looks like them is not."""
+    assert detect(text) == Finding(data_class=kind, rule=rule)
+    assert detect(twin) is None
+
+
+@pytest.mark.req("admit.data")
 def test_the_finding_never_holds_the_value() -> None:
     """Class and name of the rule, nothing of the text."""
     for _, text in PERSONAL + HEALTH:
