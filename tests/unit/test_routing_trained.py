@@ -110,8 +110,7 @@ def test_a_head_takes_from_whom_it_doubts_and_gives_to_none() -> None:
 
 @pytest.mark.req("route.train")
 def test_a_head_of_ones_own_decides_among_the_agents_it_knows() -> None:
-    """«left» is far nearer, the head says «right» six to four: it has the intent of the nearest, by hand, and its
-    confidence is the head's. The shipped head, saying the same, does not outweigh such a lead."""
+    """«left» is far nearer, but named is «right»: by hand. The shipped head does not outweigh such a lead."""
     shares = {"left": 0.38, "right": 0.57, "general": 0.05}
     found = _ask(THREE, bind(THREE, _head(shares)), 0.8, 0.2)
     intents = _intents(found)
@@ -189,8 +188,7 @@ def test_what_the_head_gives_to_an_agent_that_is_gone_goes_to_the_general_agent(
 
 
 def test_a_cue_outweighs_a_head_that_is_mistaken() -> None:
-    """The head gives «left» nothing, which counts as a thousandth: 6.9 times the weight less; the cue is worth 0.4
-    more. So with the shipped head, and with one's own, which leaves the nearness of the others no say."""
+    """«left» gets nothing, which counts as a thousandth: 6.9 times the weight less; the cue is worth 0.4 more."""
     for digests, near in ((DIGESTS, 0.9), (None, 0.1)):
         head = bind(THREE, _head({"left": 1e-9, "right": 0.6, "general": 0.4}), digests)
         assert _best(_ask(THREE, head, near, 0.3, question="which light?")) == "right"
