@@ -1,7 +1,9 @@
 """The engine's own history as rows to train from: questions that the chosen agent answered (`--from-history`).
 
-Its labels are the router's own choices, less those that failed: it makes a router surer of what it does, and what
-nobody noticed to be wrong it learns too. Not the reading of the database (``engine/history``).
+Its labels are the router's own choices by fit, less those that failed: it makes a router surer of what it does,
+and what nobody noticed to be wrong it learns too. Rows that were explored, that an experiment changed, or that another
+agent answered than the chosen one (a fallback, probation) teach nothing and are left out. Not the reading of the
+database (``engine/history``).
 """
 
 from __future__ import annotations
@@ -38,8 +40,11 @@ class HistoryRows:
             yield from NoHistory(exc.message).rows()
 
 
-def history_rows(history: History, settings: HistorySettings, train: TrainSettings, until_s: float) -> RowSource:
-    """The rows of ``history``, or a source that says why there are none."""
+def history_rows(history: History, settings: HistorySettings, train: TrainSettings, now_s: float) -> RowSource:
+    """The rows of ``history`` up to shortly before ``now_s`` (Unix time), or a source that says why there are none.
+
+    An engine beside this may still be writing the last rows: they wait ``batch_s``, and for a lock ``timeout_s``.
+    """
     if not settings.enabled:
         return NoHistory("history.enabled is false")
-    return HistoryRows(history, settings, train, until_s)
+    return HistoryRows(history, settings, train, now_s - settings.batch_s - settings.timeout_s)

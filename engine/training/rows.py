@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from configs.routing import TrainSettings
 from engine.errors import TrainingRefused
+from engine.training.history import HistoryRows
 from engine.training.source import Row, RowSource
 
 OnRows = Callable[[int], None]
@@ -223,6 +224,7 @@ def _filled(source: RowSource) -> Iterator[Row]:
 
 
 def _changed(source: RowSource) -> TrainingRefused:
-    return TrainingRefused(
-        f"{source.name} changed while it was read", hint="train from a file nobody writes", code="data_changed"
-    )
+    hint = "train from a file nobody writes"
+    if isinstance(source, HistoryRows):
+        hint = "rows came late, or were deleted or forgotten meanwhile: train again"
+    return TrainingRefused(f"{source.name} changed while it was read", hint=hint, code="data_changed")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from configs.history import HistorySettings
 from engine.errors import HistoryRefused
-from engine.history.contract import HistoryQuery, tenant_of, user_of
+from engine.history.contract import HistoryQuery, HistoryRow, tenant_of, user_of
 from engine.history.inmemory import InMemoryHistory
 from engine.history.labelled import Labelled, labelled
 from engine.history.record import row_of
-from tests.support.finished import ANSWER, FINISHED, QUESTION, REQUEST
+from tests.support.finished import ANSWER, DECISION, FINISHED, QUESTION, REQUEST, candidate
 from tests.support.history import NOW_S, SETTINGS, row
 
 
@@ -71,17 +72,57 @@ def test_people_are_named_by_digests_that_no_two_share():
     assert all(len(name) == 32 for name in names)
 
 
+def own(number: int, **fields: Any) -> HistoryRow:
+    """A row of the router's own choice, by fit."""
+    return row(number, **({"explored": False, "arm": "", "out_of_scope": False} | fields))
+
+
+def decided(*intents: float, excluded: str = "") -> str:
+    """JSON of a decision for ``sql`` with these intents, its own first."""
+    names = ("sql", "viz")[: len(intents)]
+    candidates = tuple(
+        replace(candidate(name, 0.5), intent=intent, excluded=excluded if name == "viz" else "")
+        for name, intent in zip(names, intents, strict=True)
+    )
+    decision = replace(DECISION, agent="sql", candidates=candidates)
+    return row_of(replace(FINISHED, decision=decision), row_id="x", now_s=NOW_S).decision
+
+
+@pytest.mark.req("route.history", "route.train")
+@pytest.mark.parametrize(
+    ("fields", "teaches"),
+    [
+        ({"decision": decided(0.8, 0.3)}, True),
+        ({"decision": decided(0.8, 0.8)}, True),
+        ({"decision": decided()}, True),
+        ({"decision": "{}"}, True),
+        ({"arm": "trial/control"}, True),
+        ({"decision": decided(0.2, 0.3), "out_of_scope": True}, True),
+        ({"decision": decided(0.3, 0.8)}, False),
+        ({"decision": decided(0.3, 0.8, excluded="region")}, False),
+        ({"explored": True}, False),
+        ({"arm": "trial/new"}, False),
+        ({"arm": "control/new"}, False),
+    ],
+)
+def test_only_a_choice_by_fit_teaches_whose_question_it_was(fields: dict[str, Any], teaches: bool):
+    """Not one made to learn, in an arm of an experiment, or instead of a better one that was on probation."""
+    history = InMemoryHistory(SETTINGS)
+    history.put(own(1, agent="sql", answered_by="sql", **fields))
+    assert len(list(labelled(history, SETTINGS))) == (1 if teaches else 0)
+
+
 @pytest.mark.req("route.history")
 def test_training_reads_questions_with_who_answered_and_whether():
     """In time order; a fallback is a failure of the agent that was chosen, and the cache teaches nothing."""
     history = InMemoryHistory(SETTINGS)
     for one in (
-        row(2, agent="sql", answered_by="sql"),
-        row(1, agent="viz", answered_by="general"),
-        row(3, agent="rust", outcome="all_routes_unavailable", answered_by=""),
-        row(4, source="exact_cache"),
-        row(5, agent="", answered_by=""),
-        row(6, prompt=None),
+        own(2, agent="sql", answered_by="sql"),
+        own(1, agent="viz", answered_by="general"),
+        own(3, agent="rust", outcome="all_routes_unavailable", answered_by=""),
+        own(4, source="exact_cache"),
+        own(5, agent="", answered_by=""),
+        own(6, prompt=None),
     ):
         history.put(one)
     found = list(labelled(history, SETTINGS))
@@ -103,7 +144,7 @@ def test_training_refuses_a_history_without_texts_and_says_why():
     assert caught.value.code == "history_content"
     history = InMemoryHistory(SETTINGS)
     assert list(labelled(history, SETTINGS)) == []
-    history.put(row(1, prompt=None))
+    history.put(own(1, prompt=None))
     with pytest.raises(HistoryRefused, match="none of 1 rows") as caught:
         list(labelled(history, SETTINGS))
     assert caught.value.code == "history_content"

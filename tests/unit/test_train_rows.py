@@ -17,7 +17,7 @@ from configs.history import HistorySettings
 from configs.kernel import Message
 from configs.routing import TrainSettings
 from engine.errors import TrainingRefused
-from engine.history.contract import HistoryRow
+from engine.history.contract import HistoryQuery, HistoryRow
 from engine.history.inmemory import InMemoryHistory
 from engine.training.history import history_rows
 from engine.training.rows import Dataset, gather, unknown_agents
@@ -271,22 +271,57 @@ def _asked(number: int, question: str, agent: str, **values: Any) -> HistoryRow:
 
 @pytest.mark.req("route.train")
 def test_history_gives_the_questions_that_the_chosen_agent_answered() -> None:
-    """Not those that failed, that another one answered, that the cache answered, or that came later."""
+    """Not those that failed, that another one or the cache answered, that were tried out, or that came late."""
     kept = HistorySettings(content="plain")
     history = InMemoryHistory(kept)
     for row in (
         *(_asked(1, "Add two\0 numbers ", "python"), _asked(2, "Draw a line", "viz")),
         *(_asked(3, "x", "sql", outcome="timeout"), _asked(4, "x", "sql", answered_by="general")),
-        *(_asked(5, "x", "sql", source="exact_cache"), _asked(9, "x", "sql")),
+        *(_asked(5, "x", "sql", source="exact_cache"), _asked(6, "x", "sql", explored=True)),
+        *(_asked(7, "x", "sql", arm="trial/new"), _asked(9, "x", "sql")),
     ):
         history.put(row)
-    source = history_rows(history, kept, SETTINGS, 9.0)
+    source = history_rows(history, kept, SETTINGS, 9.0 + kept.batch_s + kept.timeout_s)
     data = gather(source, SETTINGS, 0)
     assert list(zip(data.texts, data.labels, strict=True)) == [
         ("Add two  numbers", "python"),
         ("Draw a line", "viz"),
     ]
     assert data.name == "history"
+
+
+@pytest.mark.req("route.train")
+def test_rows_that_an_engine_is_still_writing_are_left_for_the_next_training() -> None:
+    """One that ended a moment ago may be written between the passes; the twin is older than a batch and a lock."""
+    kept = HistorySettings(content="plain")
+    history = InMemoryHistory(kept)
+    now_s = 100.0
+    settled = now_s - kept.batch_s - kept.timeout_s
+    history.put(_asked(1, "old", "python", at_s=settled - 0.01))
+    history.put(_asked(2, "new", "viz", at_s=settled))
+    assert [one.text for one in history_rows(history, kept, SETTINGS, now_s).rows()] == ["old"]
+
+
+@pytest.mark.req("route.train")
+def test_a_history_that_changes_between_the_passes_says_so_in_its_own_words() -> None:
+    """No file is spoken of: somebody was forgotten, or old rows were deleted."""
+    kept = HistorySettings(content="plain")
+
+    class Forgetting(InMemoryHistory):
+        passes = 0
+
+        def rows(self, query: HistoryQuery) -> Iterator[HistoryRow]:
+            self.passes += 1
+            found = list(super().rows(query))
+            return iter(found if self.passes == 1 else found[:-1])
+
+    history = Forgetting(kept)
+    for number, agent in enumerate(("python", "viz", "sql")):
+        history.put(_asked(number, f"question {number}", agent))
+    with pytest.raises(TrainingRefused) as caught:
+        gather(history_rows(history, kept, SETTINGS, 100.0), SETTINGS, 0)
+    assert (caught.value.code, "forgotten" in caught.value.hint) == ("data_changed", True)
+    assert "file" not in caught.value.hint
 
 
 @pytest.mark.req("route.train")
