@@ -291,8 +291,11 @@ class Engine:
     async def _request(self, prompt: Prompt, options: AskOptions) -> Request:
         if not self._open:
             raise _closed()
-        if isinstance(agent := options.get("agent"), str):
-            self._parts.fleet.registry.refuse_elsewhere(agent)
+        agent = options.get("agent")
+        if isinstance(agent, str) and agent not in self._parts.roster.agents:
+            registry = self._parts.fleet.registry
+            await registry.open()  # another replica may have registered it
+            registry.refuse_elsewhere(agent)
         return await ask(prompt, options, self.settings, self._parts.roster.agents)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.cli.loop import run
 if TYPE_CHECKING:
     from engine.bench.report import Report
 
+PICTURES = (".png", ".svg", ".pdf")
 BENCHES = {
     "encoder": "vectors and speed of MiniLM beside its fp32 twin",
     "router": "a routing decision with 10, 150 and 1,000 agents",
@@ -48,6 +50,9 @@ def bench(
         raise UnknownName("bench", name, (*BENCHES, "all"))
     if plot is not None and name != "healing":
         raise InvalidInput(f"{name} plots nothing", hint="--out belongs to healing", code="nothing_to_plot")
+    if plot is not None and (plot.suffix not in PICTURES or not os.access(plot.parent, os.W_OK)):
+        hint = f"a file in a folder you may write to, ending in {', '.join(PICTURES)}"
+        raise InvalidInput(f"{plot} cannot be a picture", hint=hint, code="not_a_picture")
     settings = load_settings(profile, config)
     reports: list[Report] = []
     with progress() as bar:

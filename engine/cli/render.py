@@ -109,7 +109,7 @@ def _remark(candidate: Candidate) -> str:
         return f"out: {candidate.excluded}"
     if candidate.keyword_hits:
         return f"«{', '.join(candidate.keyword_hits)}»"
-    return f"{candidate.dominated_by} is better in everything" if candidate.dominated_by else ""
+    return f"in every factor below {candidate.dominated_by}" if candidate.dominated_by else ""
 
 
 def attempts_table(attempts: tuple[Attempt, ...]) -> Table:
