@@ -16,7 +16,7 @@ from engine.cli.render import summary
 from engine.types import CacheMode, Source
 
 QUESTIONS = (
-    "Write a Python function that reverses a string",
+    "Write a Python function that sorts people by age",
     "What does SELECT COUNT(*) FROM orders GROUP BY country tell me?",
     "What makes a good cup of tea?",
 )

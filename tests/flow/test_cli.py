@@ -16,7 +16,7 @@ import yaml
 from tests.support.engines import ROLES
 from tests.support.provider import Play, ScriptedProvider
 
-QUESTION = "Write a Python function that reverses a string"
+QUESTION = "Write a Python function that sorts people by age"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from engine.types import Answer
 from tests.support.engines import closed_port, engine_settings
 from tests.support.provider import Play, ScriptedProvider
 
-PYTHON_QUESTION = "Write a Python function that reverses a string"
+PYTHON_QUESTION = "Write a Python function that sorts people by age"
 
 
 @pytest.mark.req("serve.python", "cache.exact", "route.strategy", "run.single")

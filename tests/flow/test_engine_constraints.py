@@ -188,7 +188,7 @@ async def test_a_bad_artifact_costs_its_skill_and_not_the_service(tmp_path: Path
         settings = await _settings(tmp_path, cloud, home)
         routing = settings.routing.model_copy(update={"artifact": tmp_path / "nowhere"})
         async with Engine.open(settings=settings.model_copy(update={"routing": routing})) as engine:
-            decision = await engine.route("Write a Python function that reverses a string")
+            decision = await engine.route("Write a Python function that sorts people by age")
             degraded = dict(engine.degraded)
     assert decision.agent == "python"
     assert decision.head

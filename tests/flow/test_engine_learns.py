@@ -18,7 +18,7 @@ from tests.support.engines import engine_settings
 from tests.support.provider import Play, ScriptedProvider
 from tests.support.waiting import until, until_async
 
-QUESTION = "Write a Python function that reverses a string"
+QUESTION = "Write a Python function that sorts people by age"
 
 
 def names(engine: Engine) -> set[str]:

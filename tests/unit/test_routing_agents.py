@@ -80,7 +80,7 @@ def test_tools_of_agents_are_capabilities_that_exist() -> None:
     ("question", "agent"),
     [
         ("plot monthly revenue as a bar chart", "viz"),
-        ("Write a Python function that reverses a string", "python"),
+        ("Write a Python function that sorts people by age", "python"),
         ("Hello there!", "general"),
         ("Write a poem about the first snow", "general"),
         ("Do you think cats are better than dogs?", "general"),
