@@ -1,9 +1,9 @@
 """The engine's own history as rows to train from: questions that the chosen agent answered (`--from-history`).
 
 Its labels are the router's own choices by fit, less those that failed: it makes a router surer of what it does,
-and what nobody noticed to be wrong it learns too. Rows that were explored, that an experiment changed, or that another
-agent answered than the chosen one (a fallback, probation) teach nothing and are left out. Not the reading of the
-database (``engine/history``).
+and what nobody noticed to be wrong it learns too. Rows that were explored, that an experiment changed, or that
+another agent answered than the chosen one (a fallback, probation) teach nothing and are left out. Not the reading
+of the database (``engine/history``).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class HistoryRows:
 
 
 def history_rows(history: History, settings: HistorySettings, train: TrainSettings, now_s: float) -> RowSource:
-    """The rows of ``history`` up to shortly before ``now_s`` (Unix time), or a source that says why there are none.
+    """The rows of ``history`` until shortly before ``now_s``, Unix time, or a source that says why there are none.
 
     An engine beside this may still be writing the last rows: they wait ``batch_s``, and for a lock ``timeout_s``.
     """
