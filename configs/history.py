@@ -22,7 +22,8 @@ class HistorySettings(Section):
     url: SecretStr | None = None
     """SQLAlchemy URL of a PostgreSQL (``postgresql+psycopg://…``). ``None``: SQLite in the data folder."""
     content: Literal["none", "encrypted", "plain"] = "encrypted"
-    """What is kept of questions and answers; ``encrypted``: under a key of each user's own (obs.privacy)."""
+    """What is kept of questions and answers; ``encrypted``: under a key of each user's own (obs.privacy).
+    ``none`` keeps vectors of questions, under those keys too."""
     keep_days: PositiveInt = 30
     """Older rows are deleted."""
     queue_max: PositiveInt = 10_000
