@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,3 +113,18 @@ async def test_forgetting_somebody_unknown_changes_nothing(lab: HistoryLab):
     await lab.put(row(1))
     assert await lab.history.forget("acme", "nobody") == 0
     assert await lab.read() == [row(1)]
+
+
+@pytest.mark.req("obs.privacy")
+async def test_words_that_a_decision_quotes_come_back_until_they_are_forgotten(lab: HistoryLab):
+    """Half a surrogate pair among them; of personal data they never do, and what was decided always stays."""
+    bare = '{"agent":"sql","reason":"","candidates":[{"agent":"sql","keyword_hits":[]},{"agent":"viz"}]}'
+    said = (
+        '{"agent":"sql","reason":"\\ud800","candidates":[{"agent":"sql","keyword_hits":["owl"]},{"agent":"viz"}]}'
+    )
+    await lab.put(row(1, decision=said), row(2, decision=said, data_class="phi"))
+    assert [json.loads(one.decision) for one in await lab.read()][1] == json.loads(bare)
+    assert "owl" in (await lab.read())[0].decision
+    assert "\\ud800" in (await lab.read())[0].decision
+    await lab.history.forget("acme", "ada")
+    assert [json.loads(one.decision) for one in await lab.read()] == [json.loads(bare)] * 2
