@@ -115,9 +115,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
 
         shared = _share(settings, environ, (roster, stores, routes), stack)
         called = _call(settings, environ, shared.breakers, (roster, routes), stack)
-        head = functools.cache(partial(_load_head, settings, degraded))
-        reader = EncoderThread(partial(_load_encoder, settings, head), settings.encoder)
-        stack.push_async_callback(reader.aclose)
+        head, reader = _reader(settings, degraded, stack)
         needs = RouterNeeds(
             roster=roster,
             encoder=reader,
@@ -132,8 +130,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         pipeline = _pipeline(router, shared.breakers, graph)
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
-        linear = settings.learn.explore == "linucb"
-        aftermath = _aftermath(shared, key_of, reader, in_context=linear)
+        aftermath = _aftermath(settings, shared, key_of, reader)
         run = Run(
             gateway=gateway,
             pipeline=pipeline.get,
@@ -208,13 +205,23 @@ def _call(
     return _Called(models=models, host=host, legs=legs, race=race, prices=prices, limits=limits)
 
 
+def _reader(
+    settings: Settings, degraded: dict[str, str], stack: AsyncExitStack
+) -> tuple[Callable[[], Artifact | None], EncoderThread]:
+    """The trained head, loaded once, and the encoder that goes with it."""
+    head = functools.cache(partial(_load_head, settings, degraded))
+    reader = EncoderThread(partial(_load_encoder, settings, head), settings.encoder)
+    stack.push_async_callback(reader.aclose)
+    return head, reader
+
+
 def _aftermath(
-    shared: _Shared, key_of: Callable[[Request], str], reader: EncoderThread, *, in_context: bool
+    settings: Settings, shared: _Shared, key_of: Callable[[Request], str], reader: EncoderThread
 ) -> Aftermath:
     keep = None
     if shared.history is not None:
         keep = observer_of(shared.history, now_s=time.time, fingerprint=key_of, vector=reader.peek)
-    return Aftermath(shared.fleet, keep, in_context)
+    return Aftermath(shared.fleet, keep, settings.learn.explore == "linucb")
 
 
 def _stamp(settings: Settings) -> str:
