@@ -229,12 +229,17 @@ def _intents(
     cues = [settings.cue_bonus if hit.cues else 0.0 for hit in hits]
     level = settings.out_of_scope
     for i, intent, cue in zip(kept, alone, cues, strict=True):
-        if i == table.general or (i in said.doubts and not said.turned_away):
+        if (i == table.general and said.turned_away) or (i in said.probabilities and not said.turned_away):
             level = max(level, intent - cue)
-    return [
+    found = [
         level + said.doubts[i] + cue if i in said.doubts else intent
         for i, intent, cue in zip(kept, alone, cues, strict=True)
     ]
+    if table.general is not None and table.general not in said.probabilities:
+        # Nor does it know the general agent, which may be far nearer by its texts: then it errs as a cue does.
+        place = kept.index(table.general)
+        found[place] = max(found[place], similarities[place] - settings.cue_margin)
+    return found
 
 
 def _is_nobodys(matches: Sequence[Match], settings: RoutingSettings, *, turned_away: bool) -> bool:

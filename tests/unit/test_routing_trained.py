@@ -124,6 +124,18 @@ def test_a_head_of_ones_own_decides_among_the_agents_it_knows() -> None:
     assert _best(_ask(THREE, bind(THREE, _head(shares), DIGESTS), 0.8, 0.2)) == "left"
 
 
+def test_a_general_agent_that_ones_own_head_does_not_know_wins_what_is_far_nearer_to_it() -> None:
+    """By more than the margin of a homonym, 0.2; less is not enough, nor is it for one that the head knows."""
+    settings = PLAIN.model_copy(update={"cue_margin": 0.2})
+    two, three = {"left": 0.9, "right": 0.1}, {"left": 0.9, "right": 0.05, "general": 0.05}
+
+    def best(shares: Mapping[str, float], near: float) -> str:
+        reading = Reading(vector=_vector(0.35, 0.0, near), familiarity=1.0)
+        return _best(match(THREE, reading, "", settings, head=bind(THREE, _head(shares))))
+
+    assert [best(two, 0.6), best(two, 0.5), best(three, 0.6)] == ["general", "left", "left"]
+
+
 def test_among_many_agents_whom_a_head_of_ones_own_names_is_compared() -> None:
     """One place beside the general agent's: «right» has it, which the head names, though «left» is nearer."""
     settings = PLAIN.model_copy(update={"shortlist": 1})
