@@ -21,7 +21,7 @@ from engine.routing.decide import Trained, match
 from engine.routing.encoder import MiniLm
 from engine.routing.head import Head
 from engine.routing.select import rank
-from engine.routing.table import AgentTable, profile, stack
+from engine.routing.table import AgentTable, anchor_texts, profile, stack
 from engine.training.fit import fit_labelled
 from engine.training.recalibrate import lenient
 from engine.training.split import split_rows
@@ -85,12 +85,12 @@ def _trained(rows: Sequence[IntentRow], vectors: KeptVectors, settings: Settings
 
 
 def _agents(head: Head, encoder: MiniLm, settings: Settings) -> tuple[AgentTable, Trained]:
-    """An agent for each label and the general one; the head as one's own."""
+    """An agent for each label and the general one of the settings; the head as one's own."""
     routing = settings.routing
     told = [" ".join(label.replace("_", " ").split()) for label in head.labels]
     known = [AgentCapability(name=f"intent-{n}", description=text) for n, text in enumerate(told)]
-    general = AgentCapability(name=routing.general_agent, description="Everything else.")
-    profiles = [profile(agent, encoder.encode([agent.description]), routing) for agent in (*known, general)]
+    agents = [*known, *(agent for agent in settings.agents if agent.name == routing.general_agent)]
+    profiles = [profile(agent, encoder.encode(anchor_texts(agent, routing)), routing) for agent in agents]
     table = stack(0, profiles, routing.general_agent)
-    agents = tuple((table.places[agent.name], n) for n, agent in enumerate(known))
-    return table, Trained(head=head, agents=agents, own=True)
+    bound = tuple((table.places[agent.name], n) for n, agent in enumerate(known))
+    return table, Trained(head=head, agents=bound, own=True)
