@@ -105,8 +105,8 @@ def prospects(
 def reach(confidence: float, margin: float) -> float:
     """Probability that the right agent is among the first three, which is known of the first two only.
 
-    The third is taken to be as likely as the second, as far as probability is left. On the development rows that
-    is within .03 of what was counted in every band of confidence with twenty rows or more.
+    The third is taken to be as likely as the second, as far as probability is left (decision 21: how far that is
+    from what was counted).
     """
     second = max(0.0, min(confidence - margin, 1.0 - confidence))
     return confidence + second + min(second, 1.0 - confidence - second)
