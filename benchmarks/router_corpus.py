@@ -1,8 +1,8 @@
 """Training texts of the shipped router's head: our own sentences, our own terms and our own patterns (CC0).
 
 Not the texts by which agents are known (``configs/agents``), though those are learned from too. No row of an
-evaluation set (``tests/unit/test_no_evaluation_rows.py``) and no question of ``tests/data`` that judges the router is in
-here. A few came near one and were reworded; by wording alone others may still be alike.
+evaluation set (``tests/unit/test_no_evaluation_rows.py``) and no question of ``tests/data`` that judges the router
+is in here. A few came near one and were reworded; by wording alone others may still be alike.
 """
 
 from __future__ import annotations

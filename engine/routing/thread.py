@@ -9,6 +9,8 @@ Long batches give way: a job is a few short texts or one long one, so a question
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +28,7 @@ from engine.routing.encoder import DIMENSIONS
 
 T = TypeVar("T")
 SLICE_CHARS: Final = 400
+NICENESS: Final = 10
 TOGETHER: Final = 16
 """Questions of one job; all of them wait for the last of them."""
 
@@ -68,7 +71,9 @@ class EncoderThread:
         self._encoder: Encoder | None = None
         self._loading = threading.Lock()
         self._workers = settings.workers
-        self._executor = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="encoder")
+        self._executor = ThreadPoolExecutor(
+            max_workers=settings.workers, thread_name_prefix="encoder", initializer=_step_back
+        )
         self._closed = False
         self._remembered_max = settings.remembered
         self._remembered: OrderedDict[bytes, Reading] = OrderedDict()
@@ -140,15 +145,21 @@ class EncoderThread:
         self._jobs -= 1
         failed = _closed() if job.cancelled() else job.exception()
         answers = [failed] * len(taken) if failed is not None else job.result()
-        for (key, question), answer in zip(taken, answers, strict=True):
-            del self._asked[key]
-            if isinstance(answer, Reading):
-                question.answer.set_result(answer)
-                self._remember(key, answer)
-            else:
-                question.fail(answer)
+        self._hand_out(list(zip(taken, answers, strict=True)))
         if not self._closed:
             self._read_on()
+
+    def _hand_out(self, left: list[tuple[tuple[bytes, _Question], Reading | BaseException | None]]) -> None:
+        """One reading a turn of the loop: who gets it goes on at once, and a job's worth of that is too long."""
+        ((key, question), answer), *rest = left
+        del self._asked[key]
+        if isinstance(answer, Reading):
+            question.answer.set_result(answer)
+            self._remember(key, answer)
+        elif answer is not None:
+            question.fail(answer)
+        if rest:
+            asyncio.get_running_loop().call_soon(self._hand_out, rest)
 
     def _remember(self, key: bytes, reading: Reading) -> None:
         self._remembered[key] = reading
@@ -172,6 +183,12 @@ class EncoderThread:
             if self._encoder is None:
                 self._encoder = self._load()
         return work(self._encoder)
+
+
+def _step_back() -> None:
+    """Let the event loop go first where there are more threads than cores (Linux: niceness is a thread's own)."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _encode(texts: Sequence[str], encoder: Encoder) -> Vectors:
