@@ -198,10 +198,8 @@ def _fastest(families: list[Family], policy: RolePolicy, situation: Situation, w
         """Until an answer comes, failures repeated. One that nobody has asked comes first, because else it stays
         unknown; one that has never answered last."""
         known = situation.averages.get(family.members[0])
-        if known is None or not known.count:
-            return -1.0
-        if known.latency_ms is None:
-            return float("inf")
+        if known is None or known.latency_ms is None:
+            return float("inf") if known is not None and known.count else -1.0
         return known.latency_ms / known.success if known.success > 0.0 else float("inf")
 
     ordered = sorted(families, key=expected_ms)

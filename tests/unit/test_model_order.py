@@ -94,6 +94,16 @@ def _averages(**latency_ms: float | None) -> dict[str, Averages]:
             id="fastest to fail is last",
         ),
         pytest.param(
+            {"policy": "fastest"},
+            {
+                "averages": _averages(big=900.0, lean=500.0, home=2_000.0)
+                | {"mid": Averages(success=0.01, count=60)}
+            },
+            "lean big home mid",
+            ("fastest: lean, 500 ms",),
+            id="fastest puts one that has never answered last",
+        ),
+        pytest.param(
             {"policy": "fastest", "probe_every": 10},
             {"averages": _averages(big=900.0, mid=300.0, lean=500.0, home=2_000.0), "turn": 19},
             "lean mid big home",
