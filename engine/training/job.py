@@ -261,8 +261,10 @@ def _row_notes(data: Dataset) -> list[str]:
 def _agent_notes(data: Dataset, settings: Settings, *, strict: bool) -> list[str]:
     agents = [agent.name for agent in settings.agents]
     strange = unknown_agents(data.counts, agents, {settings.train.out_of_scope})
+    without = sorted(set(agents) - set(data.counts))
+    gaps = [f"no rows for {', '.join(without[:NAMED_MAX])}: the head knows nothing of them"] if without else []
     if not strange:
-        return []
+        return gaps
     shown = [f"{label} (did you mean {near}?)" if near else label for label, near in strange.items()]
     more = f" and {len(shown) - NAMED_MAX} more" if len(shown) > NAMED_MAX else ""
     text = f"no agent has the name of {len(shown)} labels: {', '.join(shown[:NAMED_MAX])}{more}"
@@ -272,7 +274,9 @@ def _agent_notes(data: Dataset, settings: Settings, *, strict: bool) -> list[str
             hint=f"the agents are: {', '.join(sorted(agents))}; register them first",
             code="data_unknown_agent",
         )
-    return [text]
+    if len(without) == len(agents):
+        return [f"{text}; this head takes part in routing once agents of these names are registered"]
+    return [text, *gaps]
 
 
 def _split_notes(data: Dataset, split: Split) -> list[str]:
