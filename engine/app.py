@@ -7,7 +7,7 @@ Thin by design. What a request goes through is in ``engine.run``; which concrete
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from engine.compose import open_parts
 from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk
 from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RequestQueued
-from engine.events import Emit, Event, Final
+from engine.events import Emit, Event
 from engine.history.contract import History
 from engine.parts import Parts
 from engine.resilience.shielded import agent_subject
@@ -291,21 +291,10 @@ class Engine:
     async def _request(self, prompt: Prompt, options: AskOptions) -> Request:
         if not self._open:
             raise _closed()
-        agent = options.get("agent")
-        if isinstance(agent, str) and agent not in self._parts.roster.agents:
-            registry = self._parts.fleet.registry
-            await registry.open()  # another replica may have registered it
-            registry.refuse_elsewhere(agent)
+        if isinstance(agent := options.get("agent"), str):
+            await self._parts.look_for(agent)
         return await ask(prompt, options, self.settings, self._parts.roster.agents)
 
 
 def _closed() -> EngineClosed:
     return EngineClosed("this engine has been closed", hint="ask inside `async with Engine.open(…)`")
-
-
-async def final_answer(events: AsyncIterator[Event]) -> Answer:
-    """Run a stream to its end and return the answer, for callers who watch only some of the events."""
-    async for event in events:
-        if isinstance(event, Final):
-            return event.answer
-    raise EngineClosed("the stream ended without an answer")

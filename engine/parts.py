@@ -88,6 +88,12 @@ class Parts:
         """Put an agent into the roster, from any thread. Raises ``AgentNotUsable``."""
         self._on_loop(partial(self._register, capability, handler, replace))
 
+    async def look_for(self, agent: str) -> None:
+        """Another replica may have registered it. Raises ``HandlerElsewhere`` if only another one can ask it."""
+        if agent not in self.roster.agents:
+            await self.fleet.registry.open()
+            self.fleet.registry.refuse_elsewhere(agent)
+
     def unregister(self, name: str) -> bool:
         """Take an agent out of the roster, from any thread; whether there was one."""
         return self._on_loop(partial(self._unregister, name))

@@ -75,17 +75,17 @@ async def _ask(question: str, asked: _Asked) -> None:
 
 async def _stream(engine: Engine, question: str, asked: _Asked) -> Answer:
     """Show tokens as they come (unless JSON was asked for) and return the final answer."""
-    from engine.app import final_answer  # noqa: PLC0415 - keeps --help light
-    from engine.cli.render import fallback  # noqa: PLC0415 - same
-    from engine.events import FellBack, Routed, Token  # noqa: PLC0415 - same
+    from engine.cli.render import fallback  # noqa: PLC0415 - keeps --help light
+    from engine.errors import EngineClosed  # noqa: PLC0415 - same
+    from engine.events import FellBack, Final, Routed, Token  # noqa: PLC0415 - same
 
     events = engine.stream(
         question, user_id=asked.user, agent=asked.agent, cache="off" if asked.no_cache else "default"
     )
+    answer: Answer | None = None
     with progress() as bar:
         bar.add_task("thinking (the first question loads the models)", total=None)
-
-        async def shown():
+        async with aclosing(events):
             async for event in events:
                 if isinstance(event, Token) and not asked.as_json:
                     bar.stop()
@@ -94,10 +94,10 @@ async def _stream(engine: Engine, question: str, asked: _Asked) -> Answer:
                     bar.update(bar.task_ids[0], description=f"{event.decision.agent} is answering")
                 elif isinstance(event, FellBack):
                     bar.console.print(fallback(event))
-                yield event
-
-        async with aclosing(events):
-            answer = await final_answer(shown())
+                elif isinstance(event, Final):
+                    answer = event.answer
+    if answer is None:
+        raise EngineClosed("the stream ended without an answer")
     if not asked.as_json:
         write("\n")
     return answer

@@ -46,3 +46,11 @@ def decode(name: str, body: bytes) -> AgentCapability:
     if capability.name != name:
         raise EntryUnreadable(f"it is of another agent, {capability.name!r}")
     return capability
+
+
+def same(name: str, body: bytes, capability: AgentCapability) -> bool:
+    """Whether an entry is this agent: replicas that run the same code register the same; that is no conflict."""
+    try:
+        return decode(name, body) == capability
+    except EntryUnreadable:
+        return False

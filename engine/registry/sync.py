@@ -24,7 +24,7 @@ from configs.errors import SwitchgearError
 from configs.routing import RegistrySettings
 from engine.errors import HandlerElsewhere
 from engine.registry.contract import REMOVED, Changes, Full, Here, Registry, Seen, Taken
-from engine.registry.stored import EntryUnreadable, decode, encode
+from engine.registry.stored import EntryUnreadable, decode, encode, same
 from memory.errors import BackendUnavailable
 
 BATCH = 16
@@ -227,7 +227,7 @@ class RegistrySync:
         else:
             body = encode(change.capability)
             match await registry.put(name, body, replica=self._replica, replace=change.replace):
-                case Taken(body=other) if other is None or not _same(name, other, change.capability):
+                case Taken(body=other) if other is None or not same(name, other, change.capability):
                     self._refuse(name, f"another replica has an agent {name!r} already")
                     if other is not None and self._waiting.get(name) is change:
                         del self._waiting[name]
@@ -287,14 +287,6 @@ class RegistrySync:
         stands = self._roster.agents.get(agent.capability.name)
         if not isinstance(stands, PromptedAgent) or stands.capability != agent.capability:
             self._roster.register(agent, replace=True)
-
-
-def _same(name: str, body: bytes, capability: AgentCapability) -> bool:
-    """Replicas that run the same code register the same agents; that is no conflict."""
-    try:
-        return decode(name, body) == capability
-    except EntryUnreadable:
-        return False
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

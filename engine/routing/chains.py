@@ -49,11 +49,11 @@ class Chains:
         self._place = place
         self._can = {model: fact.can for model, fact in facts.items()}
         self._families = families(settings.models)
+        self._askable = {role: with_instances(chain, settings.models) for role, chain in settings.roles.items()}
 
     def reach(self, registered: Registered) -> Reach:
         """What an agent can be used for, through the models of its role and their instances."""
-        chain = models_of(registered, self._settings.roles)
-        return reach_of(registered, with_instances(chain, self._settings.models), self._can)
+        return reach_of(registered, models_of(registered, self._askable), self._can)
 
     def complete(
         self, decision: Decision, agents: Agents, request: Request, situation: Situation, *, asked: bool
