@@ -84,7 +84,7 @@ def run(settings: Settings, on_step: Say | None = None) -> Report:
         say(f"{size} agents")
         many = crowd(table.profiles, size, settings.routing)
         found[f"decide.agents_{size}.p95_ms"] = _p95(decision_times_ms(many, readings, settings.routing, artifact))
-    twenty = stack(0, [_of_twenty(p) for p in table.profiles], settings.routing.general_agent)
+    twenty = stack([_of_twenty(p) for p in table.profiles], settings.routing.general_agent)
     found["beyond_embedding.p50_ms"] = statistics.median(
         decision_times_ms(twenty, readings, settings.routing, artifact)
     )

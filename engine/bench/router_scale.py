@@ -40,7 +40,7 @@ def crowd(profiles: Sequence[Profile], size: int, settings: RoutingSettings) -> 
     """A table of ``size`` agents: ``profiles``, and made-up ones with random vectors and words of their own."""
     random = np.random.default_rng(SEED)
     made = [*profiles[:size], *(_made_up(n, random, settings) for n in range(max(0, size - len(profiles))))]
-    return stack(size, made, settings.general_agent)
+    return stack(made, settings.general_agent)
 
 
 def made_up(n: int) -> AgentCapability:
@@ -122,7 +122,7 @@ def _intents(settings: RoutingSettings, encoder: MiniLm) -> tuple[AgentTable, li
     ]
     read = [Reading(vector=vector, familiarity=1.0) for vector in np.concatenate(vectors)]
     questions = [(name, text, reading) for (name, text), reading in zip(asked, read, strict=True)]
-    return stack(0, profiles, settings.general_agent), questions
+    return stack(profiles, settings.general_agent), questions
 
 
 def _texts_by_intent() -> Iterator[list[str]]:

@@ -198,7 +198,7 @@ def agent_table(settings: Settings, encoder: MiniLm) -> AgentTable:
     """The table of the configured agents."""
     routing = settings.routing
     profiles = [profile(a, encoder.encode(anchor_texts(a, routing)), routing) for a in settings.agents]
-    return stack(0, profiles, routing.general_agent)
+    return stack(profiles, routing.general_agent)
 
 
 def figures(plain: Sequence[Scored], shipped: Sequence[Scored]) -> dict[str, float]:

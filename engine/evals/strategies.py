@@ -61,7 +61,7 @@ def measure(settings: Settings) -> Cells:
 
     encoder, head, routing = load_encoder(settings.encoder), load_complexity(), settings.routing
     profiles = [profile(a, encoder.encode(anchor_texts(a, routing)), routing) for a in settings.agents]
-    table = stack(0, profiles, routing.general_agent)
+    table = stack(profiles, routing.general_agent)
     trained = bind_artifact(table, load_head(settings))
     cells: dict[str, dict[str, float]] = {}
     for row in task_rows(eval_folder(None)):

@@ -91,6 +91,6 @@ def _agents(head: Head, encoder: MiniLm, settings: Settings) -> tuple[AgentTable
     known = [AgentCapability(name=f"intent-{n}", description=text) for n, text in enumerate(told)]
     agents = [*known, *(agent for agent in settings.agents if agent.name == routing.general_agent)]
     profiles = [profile(agent, encoder.encode(anchor_texts(agent, routing)), routing) for agent in agents]
-    table = stack(0, profiles, routing.general_agent)
+    table = stack(profiles, routing.general_agent)
     bound = tuple((table.places[agent.name], n) for n, agent in enumerate(known))
     return table, Trained(head=head, agents=bound, own=True)

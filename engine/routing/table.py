@@ -90,15 +90,12 @@ def profile(capability: AgentCapability, anchors: Vectors, settings: RoutingSett
 class AgentTable:
     """All agents of one generation, by name. Position is the agent's number in every array."""
 
-    generation: int
     profiles: tuple[Profile, ...]
     names: tuple[str, ...]
     places: Mapping[str, int]
     """Position of each name."""
     centres: Vectors
     """Shape (agents, 384)."""
-    costs: NDArray[np.float64]
-    latencies: NDArray[np.float64]
     terms: TermIndex
     general: int | None
     """Position of the agent for what is out of scope; ``None`` when it is not registered."""
@@ -115,7 +112,7 @@ class AgentTable:
         return best if len(kept) == len(best) else [best[i] for i in kept]
 
 
-def stack(generation: int, profiles: Iterable[Profile], general_agent: str) -> AgentTable:
+def stack(profiles: Iterable[Profile], general_agent: str) -> AgentTable:
     """Profiles as one table, ordered by name so that ties fall the same way in every process."""
     ordered: Sequence[Profile] = sorted(profiles, key=lambda p: p.name)
     names = tuple(p.name for p in ordered)
@@ -123,13 +120,10 @@ def stack(generation: int, profiles: Iterable[Profile], general_agent: str) -> A
     ends = np.cumsum([len(p.anchors) for p in ordered], dtype=np.intp)
     few = bool(ordered) and int(ends[-1]) <= STACKED_ROWS
     return AgentTable(
-        generation=generation,
         profiles=tuple(ordered),
         names=names,
         places=places,
         centres=np.stack([p.centre for p in ordered]) if ordered else np.empty((0, 0), np.float32),
-        costs=np.array([p.cost for p in ordered]),
-        latencies=np.array([p.latency for p in ordered]),
         terms=TermIndex((i, t) for i, p in enumerate(ordered) for t in p.terms),
         general=places.get(general_agent),
         anchors=np.concatenate([p.anchors for p in ordered]) if few else None,

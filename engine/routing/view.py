@@ -79,4 +79,4 @@ class Views:
         self._known = {name: self._known[name] for name in snapshot.agents}
         profiles = [known.profile for known in self._known.values()]
         # Some milliseconds for a thousand agents.
-        return await asyncio.to_thread(stack, snapshot.generation, profiles, self._settings.general_agent)
+        return await asyncio.to_thread(stack, profiles, self._settings.general_agent)

@@ -51,7 +51,7 @@ def _with(*names: str) -> AgentTable:
     added = [
         profile(c, minilm().encode(anchor_texts(c, routing)), routing) for c in _newcomers() if c.name in names
     ]
-    return stack(1, [*ten_agents().profiles, *added], routing.general_agent)
+    return stack([*ten_agents().profiles, *added], routing.general_agent)
 
 
 @pytest.mark.req("run.teams")

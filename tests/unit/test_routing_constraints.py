@@ -123,7 +123,6 @@ def test_barred_agents_take_no_place_on_the_shortlist() -> None:
     settings = RoutingSettings(shortlist=3)
     angles = [n / 70 for n in range(100)]
     table = stack(
-        0,
         [
             profile(
                 AgentCapability(name=f"agent-{n:02}", description="d"),

@@ -51,7 +51,7 @@ def _table(
     *agents: tuple[AgentCapability, Sequence[Sequence[float]]], settings: RoutingSettings = PLAIN
 ) -> AgentTable:
     profiles = [profile(c, np.array(a, dtype=np.float32), settings) for c, a in agents]
-    return stack(0, profiles, settings.general_agent)
+    return stack(profiles, settings.general_agent)
 
 
 def _reading(*vector: float, familiarity: float = 1.0) -> Reading:

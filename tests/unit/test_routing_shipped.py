@@ -89,7 +89,7 @@ def _with(*names: str) -> AgentTable:
         if n["name"] in names
     ]
     added = [profile(c, minilm().encode(anchor_texts(c, routing)), routing) for c in newcomers]
-    return stack(1, [*ten_agents().profiles, *added], routing.general_agent)
+    return stack([*ten_agents().profiles, *added], routing.general_agent)
 
 
 @pytest.mark.req("route.discover")

@@ -72,7 +72,7 @@ AT: Mapping[str, Vectors] = {
 
 
 def _table(*agents: AgentCapability) -> AgentTable:
-    return stack(0, [profile(a, AT[a.name][None], PLAIN) for a in agents], PLAIN.general_agent)
+    return stack([profile(a, AT[a.name][None], PLAIN) for a in agents], PLAIN.general_agent)
 
 
 THREE = _table(LEFT, RIGHT, GENERAL)
