@@ -121,6 +121,12 @@ class AgentCapability(Section):
     cacheable: bool | None = None
     """Whether its answers may be served again. ``None``: yes through a model, no for a Python handler, whose side
     effects nobody knows."""
+    context_free: bool = False
+    """Its answers depend on nothing but the question, so another user of the tenant may be given one."""
+    live: bool = False
+    """Its answers come from live data: never shared between users, and kept for ``cache.live_ttl_s`` only."""
+    cache_ttl_s: PositiveInt | None = None
+    """How long its answers are kept; ``None``: ``cache.ttl_s``."""
     cost_tier: CostTier = "free"
     avg_latency_ms: PositiveFloat = 1_000.0
     max_tokens: PositiveInt | None = None

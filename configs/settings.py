@@ -1,4 +1,4 @@
-"""Every setting. With `configs.{catalogue,history,policies,resilience,routing,splits}` the home of every default.
+"""Every setting; with `configs.{caching,catalogue,history,policies,resilience,routing,splits}`, every default.
 
 Frozen pydantic models, one per concern, one docstring per field group. Nothing here reads a file or the
 environment: ``configs.load`` does, once, and returns a ``Settings``.
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from configs.caching import CacheSettings
 from configs.catalogue import (
     AgentCapability,
     ModelPrice,
@@ -88,20 +89,6 @@ class RedisSettings(Section):
     """Socket, connect and pool-wait bound of every call (X7)."""
     pool_max: PositiveInt = 64
     cache_max_mb: PositiveInt = 256
-
-
-class CacheSettings(Section):
-    """Exact tier (cache.exact)."""
-
-    enabled: bool = True
-    ttl_s: PositiveInt = 86_400
-    ttl_s_max: PositiveInt = 2_592_000
-    entry_bytes_max: PositiveInt = 1_048_576
-
-    @model_validator(mode="after")
-    def _ordered(self) -> CacheSettings:
-        at_most(self, "ttl_s", "ttl_s_max")
-        return self
 
 
 class HttpSettings(Section):

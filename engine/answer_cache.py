@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from configs.settings import Settings
 from engine.cache.exact import RedisExactCache
-from engine.contract import AnswerCache
+from engine.cached import AnswerCache
 from engine.embedded import Hold, ReattachingCache
 from engine.redis_client import connect
 from engine.resilience.local import LocalBreakerStore

@@ -1,7 +1,7 @@
 """What the independent parts of the engine expect of each other. Protocols and their values, nothing else.
 
-Implementations: ``engine/cache`` (AnswerCache), ``engine/resilience`` (BreakerStore), ``engine/routing``
-(Router), ``engine/cost`` (Ledger). Each has an in-memory or deny-by-default twin that passes the same contract
+Implementations: ``engine/resilience`` (BreakerStore), ``engine/routing`` (Router), ``engine/cost`` (Ledger); the
+answer cache has ``engine.cached``. Each has an in-memory or deny-by-default twin that passes the same contract
 suite under ``tests/contract``.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from configs.kernel import Money, Outcome, Usage
+from configs.kernel import Money, Outcome
 from engine.types import Answer, Attempt, Decision, Leg, Request
 
 
@@ -124,35 +124,6 @@ class BreakerStore(Protocol):
 
     async def history(self, subject: str) -> tuple[BreakerMoved, ...]:
         """Its latest changes of state, oldest first, forced ones with who and why (B13, B16)."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedAnswer:
-    """A stored answer with what is needed to explain it."""
-
-    text: str
-    decision: Decision
-    model: str | None
-    usage: Usage
-    stored_at_s: float
-    """Unix time; for people, never for a decision (the store's TTL decides)."""
-    truncated: bool = False
-
-
-class AnswerCache(Protocol):
-    """Exact answers by fingerprint and scope (cache.exact, cache.scope)."""
-
-    async def get(self, key: str) -> CachedAnswer | None:
-        """The stored answer, or ``None``. A corrupt or foreign entry is deleted and is a miss (fault 46)."""
-        ...
-
-    async def put(self, key: str, answer: CachedAnswer, *, ttl_s: int) -> None:
-        """Store for ``ttl_s`` seconds."""
-        ...
-
-    async def delete(self, key: str) -> bool:
-        """Forget one entry; whether there was one."""
         ...
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from engine.contract import AnswerCache, CachedAnswer
+from engine.cached import AnswerCache, CachedAnswer
 from engine.once import Once
 from memory.embedded.attach import Attachment
 from memory.errors import BackendUnavailable

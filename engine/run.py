@@ -17,7 +17,8 @@ from opentelemetry.trace import Status, StatusCode, Tracer
 
 from configs.errors import SwitchgearError
 from configs.kernel import Money, Outcome, Usage
-from engine.contract import CachedAnswer, Finished, Ledger, Observer
+from engine.cached import CachedAnswer
+from engine.contract import Finished, Ledger, Observer
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
 from engine.events import ChainExhausted, Degraded, Emit, Final, Routed, Token
 from engine.gateway.gateway import Admitted, Gateway

@@ -8,7 +8,8 @@ from typing import Literal, get_args
 from configs.kernel import Deadline, Message, Money, Outcome, Principal, Usage
 
 CacheMode = Literal["default", "off", "refresh"]
-Source = Literal["model", "handler", "exact_cache"]
+Source = Literal["model", "handler", "exact_cache", "semantic_cache", "flight"]
+"""``flight``: of somebody else's identical request, which was under way."""
 Strategy = Literal["single", "parallel", "cascade"]
 Complexity = Literal["simple", "medium", "complex"]
 DataClass = Literal["public", "internal", "pii", "phi"]

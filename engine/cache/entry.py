@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from engine.contract import CachedAnswer
+from engine.cached import CachedAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from configs.kernel import FailureKind
 from engine.cache.entry import decode, encode
-from engine.contract import CachedAnswer
+from engine.cached import CachedAnswer
 from memory.errors import BackendUnavailable
 from memory.translate import failure_of
 

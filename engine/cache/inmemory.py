@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.cache.entry import decode, encode
-from engine.contract import CachedAnswer
+from engine.cached import CachedAnswer
 
 
 class InMemoryExactCache:

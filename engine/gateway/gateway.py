@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from configs.errors import SwitchgearError
 from configs.kernel import Tier
-from engine.contract import AnswerCache, CachedAnswer
+from engine.cached import AnswerCache, CachedAnswer
 from engine.errors import NotBuilt
 from engine.types import Request
 

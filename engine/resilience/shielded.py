@@ -18,7 +18,8 @@ from agents.errors import CallFailed
 from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
 from configs.settings import BreakerSettings
-from engine.contract import AnswerCache, BreakerView, CachedAnswer, Refusal
+from engine.cached import AnswerCache, CachedAnswer
+from engine.contract import BreakerView, Refusal
 from engine.resilience.attempt import CallReport
 from engine.resilience.errors import CallRefused
 from engine.resilience.local import Listener, LocalBreakerStore

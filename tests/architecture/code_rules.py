@@ -25,7 +25,7 @@ VAGUE_ENDINGS = ("Manager", "Helper", "Helpers", "Util", "Utils", "Handler", "Se
 MAY_CATCH_ALL = {"engine/resilience/shield.py", "engine/resilience/tolerate.py", "engine/cli/main.py"}
 SETTINGS = {
     f"configs/{name}.py"
-    for name in ("settings", "catalogue", "history", "policies", "resilience", "routing", "splits")
+    for name in ("settings", "caching", "catalogue", "history", "policies", "resilience", "routing", "splits")
 }
 MAY_IMPORT_OTEL_SDK = {"engine/telemetry/tracing.py"}
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "diskcache"}

@@ -15,7 +15,7 @@ from tests.architecture.sources import PACKAGES, ROOT, code
 DECIDING = {
     *("configs.kernel", "configs.errors", "agents.contract", "agents.errors", "memory.contract", "memory.errors"),
     *("memory.recall", "memory.gate", "mcp_tools.contract", "mcp_tools.errors", "mcp_tools.chain"),
-    *("engine.types", "engine.errors", "engine.events", "engine.contract", "engine.state"),
+    *("engine.types", "engine.errors", "engine.events", "engine.cached", "engine.contract", "engine.state"),
     *("engine.cache.fingerprint", "engine.cache.verdict", "engine.cache.bound", "engine.cache.question"),
     *("engine.routing.decide", "engine.routing.select", "engine.routing.chain", "engine.cost.policy"),
     *("engine.routing.contract", "engine.routing.table", "engine.routing.words", "engine.routing.constraints"),

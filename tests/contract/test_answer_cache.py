@@ -12,7 +12,7 @@ from configs.settings import RedisSettings
 from engine.cache.entry import encode
 from engine.cache.exact import RedisExactCache
 from engine.cache.inmemory import InMemoryExactCache
-from engine.contract import AnswerCache, CachedAnswer
+from engine.cached import AnswerCache, CachedAnswer
 from engine.redis_client import connect
 from engine.types import Candidate, Decision, Leg
 from memory.errors import BackendUnavailable

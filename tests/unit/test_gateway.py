@@ -12,7 +12,7 @@ from configs.kernel import Principal, Tier, Usage
 from configs.settings import Settings
 from engine.cache.fingerprint import fingerprint
 from engine.cache.inmemory import InMemoryExactCache
-from engine.contract import CachedAnswer
+from engine.cached import CachedAnswer
 from engine.errors import NotBuilt
 from engine.gateway.admit import Options, build_request
 from engine.gateway.gateway import Gateway

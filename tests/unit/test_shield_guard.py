@@ -8,7 +8,8 @@ import pytest
 
 from agents.errors import CallFailed
 from configs.kernel import FailureKind
-from engine.contract import BreakerState, CachedAnswer
+from engine.cached import CachedAnswer
+from engine.contract import BreakerState
 from engine.resilience.errors import CallRefused
 from engine.resilience.shielded import ShieldedCache, StoreGuard, one_failure_per_request
 from tests.support.shield_lab import Lab, failure, pause
