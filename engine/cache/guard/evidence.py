@@ -1,0 +1,171 @@
+"""What the words of two questions say, as numbers for the learned verifier. Evidence, no decision. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from engine.cache import lexicon
+from engine.cache.guard.align import Compared, compare
+from engine.cache.guard.language import language_of
+from engine.cache.guard.names import named
+from engine.cache.guard.text import Kind, Token
+
+PAIRS = 400
+"""Of words left on both sides that are looked up; beyond it the questions share nothing worth a look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Counts unless said otherwise; «fewer» is the side with fewer of them. All values are symmetric in the questions."""
+
+    tokens_fewer: float
+    tokens_more: float
+    content_fewer: float
+    content_more: float
+    shared: float
+    """Content words aligned in order."""
+    moved: float
+    """Content words of both sides in another order."""
+    by_synonym: float
+    by_spelling: float
+    unexplained_fewer: float
+    unexplained_more: float
+    overlap: float
+    """Share of the longer question's content that the other has, 0 to 1."""
+    coverage: float
+    """Share of the shorter question's content that the other has, 0 to 1."""
+    substitutions: float
+    """Gaps of the alignment with words left on both sides."""
+    related_left: float
+    """Words left on one side that are related in a wider sense to one of the other."""
+    same_class_left: float
+    """Words left on one side that name another thing of the kind of one of the other."""
+    opposites_left: float
+    names_shared: float
+    names_fewer: float
+    names_more: float
+    numbers_shared: float
+    numbers_fewer: float
+    numbers_more: float
+    units_left: float
+    code_left: float
+    quantities_left: float
+    negations_apart: float
+    """Difference of how often the sides deny."""
+    rare_left: float
+    """Words left that are not among the 5,000 commonest."""
+    fillers_apart: float
+    """Little words on one side only."""
+    inversions: float
+    """Share of pairs of shared words that stand in the other order, 0 to 1."""
+    same_question_word: float
+    """1 when both ask with the same question words, 0 when not."""
+    both_question_word: float
+    same_language: float
+    same_first_content: float
+    same_last_content: float
+
+    def values(self) -> tuple[float, ...]:
+        """The fields in order; ``Evidence.names()`` names them."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Names of the fields in order."""
+        return tuple(field.name for field in fields(Evidence))
+
+
+def _ordered(x: int, y: int) -> tuple[float, float]:
+    return float(min(x, y)), float(max(x, y))
+
+
+def _left(compared: Compared, *kinds: Kind) -> tuple[int, int]:
+    return (
+        sum(w.token.kind in kinds for w in compared.left_a),
+        sum(w.token.kind in kinds for w in compared.left_b),
+    )
+
+
+def _inversions(a: Iterable[Token], b: Iterable[Token]) -> float:
+    """Of the words that stand once on each side, the share of neighbours (in a) that are the other way round in b."""
+    first, second = [t.key for t in a if t.content], [t.key for t in b if t.content]
+    places = {key: at for at, key in enumerate(second)}
+    seen = [places[key] for key in dict.fromkeys(first) if key in places]
+    steps = list(zip(seen, seen[1:], strict=False))
+    return sum(x > y for x, y in steps) / len(steps) if steps else 0.0
+
+
+def _lookups(compared: Compared) -> tuple[int, int, int]:
+    """(related, of one class, opposite): words left on the one side with such a partner on the other."""
+    if len(compared.left_a) * len(compared.left_b) > PAIRS:
+        return 0, 0, 0
+    counts = [0, 0, 0]
+    for asks, at in ((lexicon.related, 0), (lexicon.same_class, 1), (lexicon.opposites, 2)):
+        counts[at] = sum(any(asks(x.token.text, y.token.text) for y in compared.left_b) for x in compared.left_a)
+        other = sum(any(asks(x.token.text, y.token.text) for x in compared.left_a) for y in compared.left_b)
+        counts[at] = max(counts[at], other)
+    return counts[0], counts[1], counts[2]
+
+
+def _edge(compared: Compared, at: int) -> float:
+    first = [t.key for t in compared.a if t.content]
+    second = [t.key for t in compared.b if t.content]
+    return float(bool(first and second) and first[at] == second[at])
+
+
+def evidence(asked: str, stored: str) -> Evidence:
+    """What the words of both questions say. Symmetric; linear in the length of long texts."""
+    c = compare(asked, stored)
+    content_a, content_b = (sum(t.content for t in side) for side in (c.a, c.b))
+    matched = c.shared + c.moved + len(c.pairs)
+    left_a, left_b = len(c.left_a), len(c.left_b)
+    names = [sum(named(w) for w in side) for side in (c.left_a, c.left_b)]
+    questions = [{t.key for t in side if t.kind == "question"} for side in (c.a, c.b)]
+    fillers = [{t.text for t in side if t.kind == "filler"} for side in (c.a, c.b)]
+    denials = [sum(t.kind == "negation" for t in side) for side in (c.a, c.b)]
+    numbers = [{t.key for t in side if t.kind == "number"} for side in (c.a, c.b)]
+    name_keys = [{t.key for t in side if t.kind == "word" and lexicon.is_name(t.text)} for side in (c.a, c.b)]
+    related, same_class, opposite = _lookups(c)
+    tokens_fewer, tokens_more = _ordered(len(c.a), len(c.b))
+    content_fewer, content_more = _ordered(content_a, content_b)
+    left_fewer, left_more = _ordered(left_a, left_b)
+    names_fewer, names_more = _ordered(names[0], names[1])
+    numbers_fewer, numbers_more = _ordered(*_left(c, "number"))
+    shorter = min(left_a, left_b)
+    return Evidence(
+        tokens_fewer=tokens_fewer,
+        tokens_more=tokens_more,
+        content_fewer=content_fewer,
+        content_more=content_more,
+        shared=float(c.shared),
+        moved=float(c.moved),
+        by_synonym=float(c.by_synonym),
+        by_spelling=float(c.by_spelling),
+        unexplained_fewer=left_fewer,
+        unexplained_more=left_more,
+        overlap=c.overlap,
+        coverage=matched / (matched + shorter) if matched + shorter else 1.0,
+        substitutions=float(len({w.gap for w in c.left_a} & {w.gap for w in c.left_b})),
+        related_left=float(related),
+        same_class_left=float(same_class),
+        opposites_left=float(opposite),
+        names_shared=float(len(name_keys[0] & name_keys[1])),
+        names_fewer=names_fewer,
+        names_more=names_more,
+        numbers_shared=float(len(numbers[0] & numbers[1])),
+        numbers_fewer=numbers_fewer,
+        numbers_more=numbers_more,
+        units_left=float(sum(_left(c, "unit"))),
+        code_left=float(sum(_left(c, "code"))),
+        quantities_left=float(sum(_left(c, "quantity"))),
+        negations_apart=float(abs(denials[0] - denials[1])),
+        rare_left=float(sum(lexicon.rank(w.token.text) >= 5 for w in c.left_a + c.left_b)),
+        fillers_apart=float(len(fillers[0] ^ fillers[1])),
+        inversions=(_inversions(c.a, c.b) + _inversions(c.b, c.a)) / 2,
+        same_question_word=float(questions[0] == questions[1]),
+        both_question_word=float(bool(questions[0] and questions[1])),
+        same_language=float(language_of(asked) == language_of(stored)),
+        same_first_content=_edge(c, 0),
+        same_last_content=_edge(c, -1),
+    )

@@ -1,0 +1,36 @@
+"""Rules `number`, `unit` and `code`: exact things that differ. Pure."""
+
+from __future__ import annotations
+
+from engine.cache.guard.align import Compared, Left
+from engine.cache.guard.text import Kind
+
+
+def _of(words: tuple[Left, ...], kind: Kind) -> list[str]:
+    return sorted({word.token.key for word in words if word.token.kind == kind})
+
+
+def _differs(compared: Compared, kind: Kind) -> str | None:
+    """Both sides have one that the other lacks; or one side has one and all else is the same."""
+    mine, theirs = _of(compared.left_a, kind), _of(compared.left_b, kind)
+    if mine and theirs:
+        return f"{', '.join(mine)} against {', '.join(theirs)}"
+    rest = max(len(compared.left_a), len(compared.left_b)) - len(mine or theirs)
+    if (mine or theirs) and rest == 0 and compared.overlap >= 0.5:
+        return f"only one side has {', '.join(mine or theirs)}"
+    return None
+
+
+def number(compared: Compared) -> str | None:
+    """Different numbers, dates or versions."""
+    return _differs(compared, "number")
+
+
+def unit(compared: Compared) -> str | None:
+    """Different units or currencies."""
+    return _differs(compared, "unit")
+
+
+def code(compared: Compared) -> str | None:
+    """Different identifiers, flags, files or model numbers."""
+    return _differs(compared, "code")

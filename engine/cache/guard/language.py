@@ -1,0 +1,47 @@
+"""Which language a question is in: its script, and for Latin letters its commonest words. Pure, deterministic."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from typing import Final
+
+from engine.cache.guard.wording import STOP_WORDS
+
+LOOKED_AT: Final = 2_000
+"""Characters of a text that decide its language; the rest is more of the same."""
+WORD: Final = re.compile(r"[^\W\d_]+")
+SCRIPTS: Final = {
+    "CYRILLIC": "cyrillic", "GREEK": "el", "ARABIC": "ar", "HEBREW": "he", "DEVANAGARI": "hi", "BENGALI": "bn",
+    "TAMIL": "ta", "TELUGU": "te", "THAI": "th", "HANGUL": "ko", "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh",
+    "GEORGIAN": "ka", "ARMENIAN": "hy", "GUJARATI": "gu", "GURMUKHI": "pa", "KANNADA": "kn", "MALAYALAM": "ml",
+    "SINHALA": "si", "KHMER": "km", "LAO": "lo", "MYANMAR": "my", "ETHIOPIC": "am", "TIBETAN": "bo",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, "").split(" ", 1)[0]
+    return SCRIPTS.get(name, "latin" if name in {"LATIN", "FULLWIDTH"} else "")
+
+
+def language_of(text: str) -> str:
+    """A language or script code: "en", "es", "de", "ru"-like scripts as "cyrillic", "zh", "ja" …
+
+    Kana makes Japanese of Chinese characters. Latin letters without evidence for another language are "en", and so
+    is a text without letters. Another language needs two of its commonest words, and more of them than English has.
+    """
+    head = text[:LOOKED_AT]
+    scripts = Counter(script for letter in head if letter.isalpha() and (script := _script(letter)))
+    if scripts:
+        if scripts["ja"] and scripts["zh"]:
+            scripts["ja"] += scripts.pop("zh")
+        most, count = min(scripts.items(), key=lambda item: (-item[1], item[0]))
+        if most != "latin" and 2 * count > sum(scripts.values()):
+            return most
+    words = WORD.findall(unicodedata.normalize("NFC", head).lower())
+    found = {code: sum(word in known for word in words) for code, known in STOP_WORDS.items()}
+    best = min((code for code in found if code != "en"), key=lambda code: (-found[code], code))
+    return best if found[best] >= 2 and found[best] > found["en"] else "en"

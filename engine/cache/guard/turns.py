@@ -1,0 +1,107 @@
+"""Rules `negation`, `antonym`, `quantifier` and `direction`: the same words turned round. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.cache import lexicon
+from engine.cache.guard.align import Compared
+from engine.cache.guard.text import Token
+from engine.cache.guard.wording import DIRECTED, SYMMETRIC
+
+QUOTED = 4
+"""Words shown of a turned passage."""
+
+
+def negation(compared: Compared) -> str | None:
+    """One side denies more often than the other, and the rest is much the same."""
+    mine = [token.text for token in compared.a if token.kind == "negation"]
+    theirs = [token.text for token in compared.b if token.kind == "negation"]
+    if len(mine) % 2 == len(theirs) % 2:
+        return None
+    if compared.overlap < 0.5:
+        return None
+    return f"only one side has {(mine or theirs)[0]}" if not (mine and theirs) else "one side denies more often"
+
+
+def antonym(compared: Compared) -> str | None:
+    """A word of one side is the opposite of one of the other."""
+    if len(compared.left_a) * len(compared.left_b) > 400:
+        return None
+    for mine in compared.left_a:
+        for theirs in compared.left_b:
+            here = mine.gap == theirs.gap or compared.near
+            if here and lexicon.opposites(mine.token.text, theirs.token.text):
+                return f"{mine.token.text} against {theirs.token.text}"
+    return None
+
+
+def quantifier(compared: Compared) -> str | None:
+    """All against some, at least against at most, only on one side of two questions that are else the same."""
+    mine = sorted({word.token.key for word in compared.left_a if word.token.kind == "quantity"})
+    theirs = sorted({word.token.key for word in compared.left_b if word.token.kind == "quantity"})
+    if mine and theirs and compared.overlap >= 0.5:
+        return f"{mine[0]} against {theirs[0]}"
+    rest = max(len(compared.left_a), len(compared.left_b)) - len(mine or theirs)
+    if (mine or theirs) and rest == 0:
+        return f"only one side has {(mine or theirs)[0]}"
+    return None
+
+
+def _meaningful(tokens: Sequence[Token], alias: dict[str, str]) -> list[str]:
+    """Keys of content words and of the markers between them."""
+    return [
+        alias.get(token.key, token.key)
+        for token in tokens
+        if token.content or token.text in DIRECTED or token.text in SYMMETRIC
+    ]
+
+
+def _turned(x: list[str], y: list[str]) -> tuple[list[str], list[str], list[str]] | None:
+    """x = P L M R S and y = P R M L S: (L, M, R); None when y is no such exchange of x."""
+    start = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), None)
+    if start is None or len(x) != len(y):
+        return None
+    end = next(i for i, (p, q) in enumerate(zip(reversed(x), reversed(y), strict=False)) if p != q)
+    one, other = x[start : len(x) - end], y[start : len(y) - end]
+    if len(one) != len(other) or len(one) > 24:
+        return None
+    for left in range(1, len(one) - 1):
+        for right in range(1, len(one) - left):
+            middle = one[left : len(one) - right]
+            if other == one[len(one) - right :] + middle + one[:left]:
+                return one[:left], middle, one[len(one) - right :]
+    return None
+
+
+def _arguments(keys: Sequence[str]) -> dict[str, set[str]]:
+    """Word right behind and right before each of from, to, into, than."""
+    found: dict[str, set[str]] = {"from": set(), "to": set(), "before to": set()}
+    for at, key in enumerate(keys):
+        name = "to" if key in {"to", "into", "onto"} else key
+        if name not in {"from", "to"}:
+            continue
+        if at + 1 < len(keys):
+            found[name].add(keys[at + 1])
+        if name == "to" and at:
+            found["before to"].add(keys[at - 1])
+    return found
+
+
+def direction(compared: Compared) -> str | None:
+    """The same things exchanged round a word that gives them different parts: from X to Y, X into Y, X than Y."""
+    alias = {mine.key: theirs.key for mine, theirs in compared.pairs}
+    x, y = _meaningful(compared.a, alias), _meaningful(compared.b, {})
+    turned = _turned(x, y)
+    if turned and not all(key in SYMMETRIC for key in turned[1]):
+        left, middle, right = (" ".join(part[:QUOTED]) for part in turned)
+        return f"{left} {middle} {right} against {right} {middle} {left}"
+    if compared.overlap < 0.5:
+        return None
+    here, there = _arguments(x), _arguments(y)
+    for source, target in (("from", "to"), ("before to", "to")):
+        first = (here[source] & there[target]) - (here[target] | there[source])
+        second = (here[target] & there[source]) - (here[source] | there[target])
+        if first and second:
+            return f"{min(first)} to {min(second)} against {min(second)} to {min(first)}"
+    return None
