@@ -1,0 +1,158 @@
+"""Edits that leave the answer: slips of the keyboard, case, spacing, punctuation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from random import Random
+from typing import Final
+
+from engine.training.pairs import words as lists
+from engine.training.pairs.text import decapitalised, words_of
+
+_ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_SHORTEST: Final = 5
+"""A slip in a shorter word makes another word too often."""
+
+
+@cache
+def _neighbours() -> Mapping[str, str]:
+    """The keys left and right of each letter."""
+    return {key: row[max(0, n - 1) : n] + row[n + 1 : n + 2] for row in _ROWS for n, key in enumerate(row)}
+
+
+@cache
+def _protected() -> frozenset[str]:
+    """Words of the lists: a slip neither hits a name nor makes one of them."""
+    phrases = (
+        *lists.entities().by_phrase,
+        *lists.code_names().by_phrase,
+        *lists.antonyms().senses,
+        *lists.synonyms().senses,
+    )
+    return frozenset(word for phrase in phrases for word in phrase.split())
+
+
+_NEAR: Final = frozenset(
+    "three there their where were angle angel trial trail dairy diary quite quiet casual causal desert dessert form from"
+    " silver sliver united untied scared sacred claim clam martial marital board broad bored cloud could would world"
+    " affect effect except accept advice advise adapt adopt brake bread breath breathe"
+    " cause course coarse state stake stage place plane plant plate price prize pries right light night might sight"
+    " sound round found bound think thing thins these those whose while white write white these though through thorough"
+    " house horse mouse month mouth money monkey stock stick start smart store story stare share shape sleep steep"
+    " battery better bitter butter letter latter ladder matter mattes later layer water winter winner dinner diner"
+    " charge change chance choose chose lose loose read ready spread class glass grass paint point print plain"
+    " many any every very never ever clean clear learn earn hear heart heat health wealth weather whether".split()
+)
+
+
+def typo(text: str, random: Random) -> str | None:
+    """One slip in one word of five letters or more: never in a name, a number or code."""
+    names = {span.start for span, _ in lists.entities().found(words_of(text))}
+    quoted = [match.span() for match in re.finditer(r'"[^"]*"', text)]
+    places = [
+        (start, end)
+        for number, (start, end) in enumerate(words_of(text).places)
+        if end - start >= _SHORTEST
+        and text[start:end].isascii()
+        and (text[start:end].islower() or (number == 0 and text[start + 1 : end].islower()))
+        and text[start:end].isalpha()
+        and start not in names
+        and not any(s <= start < e for s, e in quoted)
+        and not _named(text[start:end])
+    ]
+    if not places:
+        return None
+    start, end = random.choice(places)
+    new = _slip(text[start:end], random)
+    if new.lower() in _protected() | _NEAR or new == text[start:end]:
+        return None
+    return text[:start] + new + text[end:]
+
+
+def _named(word: str) -> bool:
+    return word.casefold() in lists.entities().by_phrase or word.casefold() in lists.code_names().by_phrase
+
+
+def _slip(word: str, random: Random) -> str:
+    at = random.randrange(1, len(word) - 1)
+    match random.randrange(4):
+        case 0:
+            return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        case 1:
+            return word[:at] + word[at + 1 :]
+        case 2:
+            return word[:at] + word[at] + word[at:]
+        case _:
+            return word[:at] + random.choice(_neighbours()[word[at]]) + word[at + 1 :]
+
+
+def surface(text: str, random: Random) -> str | None:
+    """Case, spacing, question marks, quotation marks: what no answer depends on."""
+    ways = [way(text, random) for way in _WAYS]
+    ways = [new for new in ways if new != text]
+    return random.choice(ways) if ways else None
+
+
+def _has_code(text: str) -> bool:
+    """Case carries meaning: an identifier, a flag, a file."""
+    return re.search(r"[a-z][A-Z]|\w[._]\w|(?<!\S)-\w|\(\)", text) is not None
+
+
+def _lower(text: str, random: Random) -> str:
+    del random
+    return text if _has_code(text) else text.lower()
+
+
+def _upper(text: str, random: Random) -> str:
+    return text.upper() if not _has_code(text) and random.random() < 0.4 else text
+
+
+def _bare(text: str, random: Random) -> str:
+    del random
+    return text.rstrip("?.! ")
+
+
+def _bare_lower(text: str, random: Random) -> str:
+    return decapitalised(_bare(text, random))
+
+
+def _marks(text: str, random: Random) -> str:
+    return text.rstrip("?") + random.choice(("??", "???", " ?", "?!", "...", "?"))
+
+
+def _spaces(text: str, random: Random) -> str:
+    places = [match.start() for match in re.finditer(" ", text)]
+    if not places:
+        return "  " + text
+    at = random.choice(places)
+    return random.choice((text[:at] + " " + text[at:], " " + text, text + "  "))
+
+
+def _quotes(text: str, random: Random) -> str:
+    del random
+    return text.replace('"', "'") if '"' in text else f'"{text}"'
+
+
+def _apostrophe(text: str, random: Random) -> str:
+    del random
+    return text.replace("'", "’")
+
+
+def _comma(text: str, random: Random) -> str:
+    del random
+    return re.sub(r",(?=\s)", "", text)
+
+
+_WAYS: Final[tuple[Callable[[str, Random], str], ...]] = (
+    _lower,
+    _upper,
+    _bare,
+    _bare_lower,
+    _marks,
+    _spaces,
+    _quotes,
+    _apostrophe,
+    _comma,
+)

@@ -1,0 +1,245 @@
+"""Edits that change the answer by one word: opposites, names, quantifiers, question words, tense, code.
+
+Each takes a question and a source of chance and gives the edited one, or ``None`` where it has nothing to edit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Final
+
+from engine.training.pairs import words as lists
+from engine.training.pairs.text import Span, put, words_of
+
+Edit = Callable[[str, Random], str | None]
+
+_QUANTIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "all": ("some", "no", "none of", "only some of"),
+    "all of": ("some of", "none of"),
+    "some": ("all", "no", "most"),
+    "some of": ("all of", "none of"),
+    "any": ("all", "every"),
+    "every": ("any", "only one", "no"),
+    "each": ("only one",),
+    "most": ("all", "few", "least"),
+    "least": ("most",),
+    "many": ("few",),
+    "few": ("many", "all"),
+    "none": ("all", "some"),
+    "both": ("neither", "either", "one of"),
+    "only": ("not only", "also"),
+    "at least": ("at most", "exactly", "less than"),
+    "at most": ("at least", "more than"),
+    "up to": ("at least", "more than"),
+    "more than": ("less than", "at most", "exactly"),
+    "less than": ("more than", "at least", "exactly"),
+    "fewer than": ("more than",),
+    "under": ("over",),
+    "over": ("under",),
+    "minimum": ("maximum", "average"),
+    "maximum": ("minimum", "average"),
+    "first": ("last", "second"),
+    "last": ("first", "next"),
+    "next": ("previous", "last"),
+    "previous": ("next",),
+    "always": ("sometimes", "never"),
+    "sometimes": ("always", "never"),
+    "never": ("always", "sometimes"),
+    "everyone": ("no one", "someone"),
+    "someone": ("everyone", "no one"),
+    "everything": ("nothing",),
+    "once": ("twice", "never"),
+    "twice": ("once",),
+    "half": ("all of", "double"),
+    "highest": ("lowest", "second highest"),
+    "lowest": ("highest", "average"),
+    "largest": ("smallest", "second largest"),
+    "smallest": ("largest",),
+    "longest": ("shortest", "second longest"),
+    "tallest": ("shortest", "second tallest"),
+    "best": ("worst", "only"),
+    "more": ("less", "fewer"),
+    "enough": ("too much", "too little"),
+}
+_NEEDS_NUMBER: Final = frozenset({"under", "over", "up to"})
+_MODALITY: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
+    (r"\bshould I\b", ("did I", "must I", "can I", "could I have")),
+    (r"\bcan I\b", ("should I", "must I", "did I")),
+    (r"\bdo I need to\b", ("am I allowed to", "did I need to", "do I want to")),
+    (r"\bdo I have to\b", ("am I allowed to", "did I have to")),
+    (r"\bdo I need\b", ("can I get", "did I need", "do I already have")),
+    (r"\bdid I need to\b", ("do I need to", "will I need to")),
+    (r"\bhow do I\b", ("should I", "can I", "did I", "how did I", "do I have to")),
+    (r"\bcan you\b(?! (?:tell|show|explain|give|help))", ("should you", "must you", "did you")),
+    (r"^will\b", ("did", "should")),
+    (r"^did\b", ("will", "does", "should")),
+    (r"^do\b(?! I\b)", ("did", "can", "should", "must")),
+    (r"^does\b", ("did", "will", "should", "can")),
+    (r"^can\b(?! (?:I|you)\b)", ("should", "must", "did")),
+    (r"^(?:why|when|where|how) did\b", ("should", "will")),
+    (r"\b(?:what|who|when|where|why) is\b", ("was", "will be")),
+    (r"\b(?:what|who|when|where|why) was\b", ("is", "will be")),
+    (r"\b(?:what|who|where|why) are\b", ("were",)),
+    (r"\bwhat happens if\b", ("what happened when", "what would have happened if")),
+    (r"\bhave to\b", ("be allowed to", "want to")),
+    (r"\bhow does\b", ("did", "should", "will")),
+    (r"\bhow long does\b", ("did",)),
+    (
+        r"\bis it possible to\b",
+        ("is it necessary to", "was it possible to", "is it legal to", "is it a good idea to"),
+    ),
+    (r"\bis it (?:safe|legal|normal|bad|rude|illegal) to\b", ("is it possible to", "is it necessary to")),
+    (r"\bI want to\b", ("I wanted to", "I have to", "I don't have to", "I already managed to")),
+)
+_WH: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
+    (r"^how (?:do|can|should|did|does)\b", ("why", "when", "where", "how often")),
+    (r"^how to\b", ("when to", "where to", "why")),
+    (r"^how long\b", ("how often", "when", "how far")),
+    (r"^how often\b", ("how long", "how early", "why")),
+    (r"^how much (?:does|do|is|did)\b", ("why", "when", "how long")),
+    (r"^how many\b", ("which", "what kind of")),
+    (
+        r"^how (?:old|tall|deep|heavy|big|far|hot|cold|fast)\b",
+        ("how old", "how heavy", "how wide", "how long ago"),
+    ),
+    (r"^when\b", ("where", "why", "how", "how often")),
+    (r"^where\b", ("when", "why", "how")),
+    (r"^why\b", ("how", "when", "where", "since when")),
+    (r"^who\b", ("what", "when someone", "how many people")),
+    (r"^what (?:is|are|was|were)\b", ("where", "why", "who", "when")),
+    (r"^what's\b", ("where's", "who's", "when's")),
+    (r"^what (?:should|do|can) I\b", ("when", "where", "why", "how")),
+    (r"^what time (?:is|does|do)\b", ("where", "why", "how often")),
+    (r"^which\b", ("how many", "whose", "why do")),
+    (r"^what (?:\w+s)\b", ("how many", "whose")),
+)
+
+
+def antonym(text: str, random: Random) -> str | None:
+    """An opposite for one word."""
+    return _one_of(text, list(lists.antonyms().choices(words_of(text))), random)
+
+
+def entity(text: str, random: Random) -> str | None:
+    """Another country, product, food… for one that is named."""
+    names = lists.entities()
+    found = list(names.found(words_of(text)))
+    return _one_of(text, [(span, names.another(name, random)) for span, name in found], random)
+
+
+def quantifier(text: str, random: Random) -> str | None:
+    """All for some, at least for at most, first for last."""
+    words = words_of(text)
+    choices: list[tuple[Span, str]] = []
+    for span, phrase in words.spans(_QUANTIFIERS, lists.PHRASE_MAX):
+        if phrase in _NEEDS_NUMBER and not re.match(r"\D?\d", words.after(span)):
+            continue
+        choices += [(span, other) for other in _QUANTIFIERS[phrase]]
+    return _one_of(text, choices, random)
+
+
+def modality(text: str, random: Random) -> str | None:
+    """Must for may, did for should, was for is."""
+    return _by_pattern(text, _MODALITY, random)
+
+
+def wh_word(text: str, random: Random) -> str | None:
+    """Why for how, where for when."""
+    return _by_pattern(text, _WH, random)
+
+
+def code(text: str, random: Random) -> str | None:
+    """Another command, flag, suffix, exception, status or part of an identifier."""
+    names = lists.code_names()
+    found: list[tuple[Span, str]] = []
+    for span, name in names.found(words_of(text)):
+        if name.spelled.isdigit() and not re.search(r"(?i)\b(?:http|error|status|code)\b", text):
+            continue
+        if text[span.start : span.end] == name.spelled and _is_code(name.spelled):
+            found.append((span, names.another(name, random)))
+    found += _parts(text, random) + _short_flags(text, random)
+    return _one_of(text, found, random)
+
+
+_IDENTIFIER: Final = re.compile(
+    r"(?<![\w.@/-])(?:[A-Za-z]+[._][A-Za-z_.]*[A-Za-z](?:\(\))?|[a-z]+(?:[A-Z][a-z]+)+(?:\(\))?|[a-z]+\(\))"
+)
+_SHORT_FLAG: Final = re.compile(r"(?<!\S)([-+])([A-Za-z]{1,3})(?![\w-])")
+_PROSE: Final = frozenset(
+    {"let", "find", "requests", "int", "float", "double", "long", "char", "hex", "tar", "200"}
+)
+
+
+def _is_code(spelled: str) -> bool:
+    return spelled not in _PROSE and (not spelled.islower() or " " in spelled or len(spelled) > 3)
+
+
+def _parts(text: str, random: Random) -> list[tuple[Span, str]]:
+    """One part of each identifier changed, or a part put behind where none is known."""
+    known = lists.code_names()
+    found: list[tuple[Span, str]] = []
+    for match in _IDENTIFIER.finditer(text):
+        whole = match.group()
+        if whole.casefold() in lists.entities().by_phrase or whole.casefold() in {"e.g", "i.e", "u.s", "u.k"}:
+            continue
+        parts = [m for m in re.finditer(r"[A-Z]?[a-z]+", whole) if m.group().lower() in known.by_phrase]
+        if parts:
+            part = random.choice(parts)
+            new = known.another(known.by_phrase[part.group().lower()][0], random)
+            new = new.capitalize() if part.group()[0].isupper() else new
+            edited = whole[: part.start()] + new + whole[part.end() :]
+        else:
+            edited = re.sub(
+                r"(\(\))?$", lambda end: random.choice(("_all", "_id", "2", "_async")) + end[0], whole, count=1
+            )
+        found.append((Span(start=match.start(), end=match.end(), first=0, last=0), edited))
+    return found
+
+
+def _short_flags(text: str, random: Random) -> list[tuple[Span, str]]:
+    found: list[tuple[Span, str]] = []
+    for match in _SHORT_FLAG.finditer(text):
+        sign, letters = match.groups()
+        at = random.randrange(len(letters))
+        letter = random.choice([c for c in "abcdefilnoprstuvwxz" if c not in letters.lower()])
+        found.append(
+            (
+                Span(start=match.start(), end=match.end(), first=0, last=0),
+                sign + letters[:at] + letter + letters[at + 1 :],
+            )
+        )
+    return found
+
+
+def _one_of(text: str, choices: Sequence[tuple[Span, str]], random: Random) -> str | None:
+    if not choices:
+        return None
+    place = random.choice(sorted({span.start for span, _ in choices}))
+    span, new = random.choice([choice for choice in choices if choice[0].start == place])
+    return put(text, span.start, span.end, new)
+
+
+def _by_pattern(text: str, patterns: Sequence[tuple[str, tuple[str, ...]]], random: Random) -> str | None:
+    """The first pattern that is there; its last word is replaced where the new text is one verb after a wh-word."""
+    for pattern, others in patterns:
+        match = re.search(pattern, text, re.IGNORECASE)
+        if not match:
+            continue
+        new = random.choice(others)
+        old = match.group().split()
+        if len(old) > 1 and patterns is _MODALITY and old[0].lower() in _ASKING and new.split()[0] in _VERBS:
+            new = " ".join([*old[:-1], new])
+        elif len(old) > 1 and patterns is _WH and old[0].lower() in {"how", "what"} and old[-1].lower() in _VERBS:
+            new = f"{new} {' '.join(old[-1:] if old[-1] != 'I' else old[-2:])}"
+        elif patterns is _WH and old[-1] == "I":
+            new = f"{new} {' '.join(old[-2:])}"
+        if new.casefold() == match.group().casefold():
+            return None
+        return put(text, match.start(), match.end(), new)
+    return None
+
+
+_ASKING: Final = frozenset("what who when where why how".split())
+_VERBS: Final = frozenset("do can should did does is are was were will must".split())
