@@ -205,7 +205,7 @@ def mark_derivations(net: Wordnet, marks: Marks) -> None:
                 continue
             left = synset.words[source_word - 1].lower()
             right = net.synsets[target].words[target_word - 1].lower()
-            if "_" not in left + right and left[:4] == right[:4]:
+            if "_" not in left + right and left[:2] == right[:2]:
                 parent[root(left)] = root(right)
     for word in parent:
         marks.add(word, "d", marks.number("family " + root(word)))
@@ -228,11 +228,12 @@ def mark_classes(net: Wordnet, marks: Marks, words: list[str]) -> list[str]:
         return seen
 
     for word in words:
-        nouns = [synset for synset, rank in common_senses(net, word) if synset[0] == "n" and rank <= 1]
-        for synset in nouns:
+        for synset, rank in common_senses(net, word):
+            if synset[0] != "n" or rank > 1:
+                continue
             proper = any(symbol == "@i" for symbol, _, _, _ in net.synsets[synset].pointers)
             capital = any(member.lower() == word and member[0].isupper() for member in net.synsets[synset].words)
-            if (proper or capital) and "z" not in marks.of[word]:
+            if rank == 0 and (proper or capital):
                 marks.of[word].append("z")
             for ancestor in above(synset, set()):
                 for name in roots.get(ancestor, []):

@@ -127,7 +127,7 @@ def bases(word: str) -> tuple[str, ...]:
     found = [word]
     found += dictionary.odd.get(word, "").split()
     for ending, instead in ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 2:
+        if word.endswith(ending) and len(word) - len(ending) >= (2 if ending in {"s", "ies"} else 3):
             stem = word[: -len(ending)] + instead
             doubled = stem[:-1] if not instead and len(stem) > 3 and stem[-1:] == stem[-2:-1] else ""
             found += [form for form in (stem, doubled) if form and form in dictionary.marks]
@@ -173,8 +173,12 @@ def classes(word: str) -> frozenset[str]:
 @lru_cache(maxsize=REMEMBERED)
 def is_name(word: str) -> bool:
     """Whether the word is mostly a name: of a place, language, product, organisation, day, month …"""
+    if not supplement.AMBIGUOUS.isdisjoint(bases(word)):
+        return False
     names = _dictionary().names
-    return any(form in names or (entry := known(form)) is not None and entry.name for form in bases(word))
+    if any(names.get(form, frozenset()) - supplement.EVERYDAY for form in bases(word)):
+        return True
+    return any(entry.name for entry in map(known, bases(word)) if entry)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -193,6 +197,8 @@ def same_family(a: str, b: str) -> bool:
 def _suffixed(a: str, b: str) -> bool:
     """One is the other plus an ending that keeps the meaning: quick, quickly."""
     short, long = sorted((a, b), key=len)
+    if long == short + "s" and not is_word(long):
+        return True
     stem = short[:-1] if short[-1:] in "ey" else short
     rest = long[len(stem) :]
     return len(stem) >= 4 and long.startswith(stem) and rest in {
@@ -290,10 +296,10 @@ def rival_names(a: str, b: str) -> bool:
 
 @lru_cache(maxsize=REMEMBERED)
 def typo_of(a: str, b: str) -> bool:
-    """Whether one is a misspelling of the other; symmetric.
+    """Whether one is a misspelling of the other; symmetric. At least one of the two is no word.
 
-    One edit or swapped neighbours away (two from eight letters on), and at least one of the two is no word. When neither is, only swapped
-    neighbours count: names that differ in a letter are different names.
+    Next to a word: one edit or swapped neighbours, two edits from seven letters on. When neither is a word: swapped
+    neighbours, or one edit from eight letters on, since short names that differ in a letter are different names.
     """
     if a == b or min(len(a), len(b)) < 3 or not (a.isalpha() and b.isalpha()):
         return False
@@ -301,10 +307,11 @@ def typo_of(a: str, b: str) -> bool:
         return False
     if _swapped(a, b):
         return True
-    if not (is_word(a) or is_word(b)) or min(len(a), len(b)) < 4:
-        return False
-    limit = 2 if min(len(a), len(b)) >= 7 else 1
-    return distance(a, b, limit) <= limit
+    shorter = min(len(a), len(b))
+    if not (is_word(a) or is_word(b)):
+        return shorter >= 8 and distance(a, b, 1) <= 1
+    limit = 2 if shorter >= 7 else 1
+    return shorter >= 4 and distance(a, b, limit) <= limit
 
 
 def _swapped(a: str, b: str) -> bool:

@@ -58,7 +58,9 @@ ask inquire enquire request
 answer reply respond
 answer response reply
 talk speak chat
-think believe consider feel
+think believe consider feel thought
+thought opinion view
+know tell
 know understand
 suggest recommend propose advise
 suggestion recommendation advice tip
@@ -125,7 +127,8 @@ baby infant
 person individual human
 people persons humans folks individuals
 man guy
-woman lady
+woman lady women
+man men
 girlfriend gf
 boyfriend bf
 mom mother mum mommy
@@ -315,8 +318,8 @@ translate interpret
 war conflict
 president leader
 election vote
-usa us america american
-uk britain
+usa america american states
+uk britain england english british
 js javascript
 py python
 ts typescript
@@ -343,7 +346,7 @@ minimize/maximize minimise/maximise first/last earliest/latest oldest/newest old
 good/bad most/least more/less more/fewer many/few highest/lowest higher/lower high/low largest/smallest
 biggest/smallest larger/smaller bigger/smaller big/small large/small big/little longest/shortest long/short tall/short
 fastest/slowest fast/slow quick/slow quickly/slowly cheapest/dearest cheap/expensive hardest/easiest hard/easy
-hard/soft difficult/easy strong/weak strengthen/weaken rich/poor hot/cold warm/cool heat/cool heating/cooling
+hard/soft difficult/easy strong/weak strengthen/weaken rich/poor hot/cold warm/cool heat/cool heating/cooling happy/sad glad/sad loud/quiet loud/silent noisy/quiet
 wet/dry light/dark light/heavy bright/dim full/empty fill/empty open/close open/closed opened/closed lock/unlock
 locked/unlocked start/stop start/end start/finish begin/end begin/stop begin/finish add/remove add/subtract
 add/delete insert/delete insert/remove create/delete create/destroy build/destroy attach/detach connect/disconnect
@@ -440,3 +443,12 @@ NAMES: Final = {
     "side": "left right",
     "planet": "mercury venus mars jupiter saturn uranus neptune pluto",
 }
+
+EVERYDAY: Final = frozenset({"colour", "side", "meal", "relative", "instrument", "degree"})
+"""Lines of `NAMES` whose words are no proper names."""
+AMBIGUOUS: Final = frozenset(
+    "word excel target ford express spring oracle rest soap notion zoom slack node go rust c r act sat gate cat won real "
+    "march may mercury windows apple meta chase swift dart julia assembly visa eclipse scheme phoenix "
+    "pascal conda poetry spark turkey rand pounds pound stripe".split()
+)
+"""Names that are everyday words as well: a name only beside another name of their line."""

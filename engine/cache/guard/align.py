@@ -49,6 +49,13 @@ class Compared:
         return max(len({w.token.key for w in self.left_a}), len({w.token.key for w in self.left_b}))
 
     @property
+    def fillers_apart(self) -> int:
+        """Little words and question words that stand on one side only."""
+        a = Counter(token.key for token in self.a if token.kind in {"filler", "question"})
+        b = Counter(token.key for token in self.b if token.kind in {"filler", "question"})
+        return (a - b).total() + (b - a).total()
+
+    @property
     def overlap(self) -> float:
         """Share of the longer question's content that the other one has, 0 to 1."""
         matched = self.shared + self.moved + len(self.pairs)

@@ -27,8 +27,9 @@ def number(compared: Compared) -> str | None:
 
 
 def unit(compared: Compared) -> str | None:
-    """Different units or currencies."""
-    return _differs(compared, "unit")
+    """Different units or currencies on both sides; one side without any may mean the same one."""
+    mine, theirs = _of(compared.left_a, "unit"), _of(compared.left_b, "unit")
+    return f"{', '.join(mine)} against {', '.join(theirs)}" if mine and theirs else None
 
 
 def code(compared: Compared) -> str | None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.cache import lexicon
 from engine.cache.guard.align import Compared, Left
+
+LOOKED_UP: Final = 400
+"""Pairs of words left that are looked up; with more, the questions have little to do with each other."""
+SAME_REST: Final = 2
+"""Little words that may differ when all else is called the same."""
 
 
 def named(word: Left) -> bool:
@@ -15,27 +22,34 @@ def named(word: Left) -> bool:
 
 
 def entity(compared: Compared) -> str | None:
-    """A name on one side, another name on the other."""
-    mine, theirs = [w for w in compared.left_a if named(w)], [w for w in compared.left_b if named(w)]
-    if len(mine) * len(theirs) > 400:
+    """A name on one side, another name on the other; or a name exchanged for something else, all else being the same."""
+    if len(compared.left_a) * len(compared.left_b) > LOOKED_UP:
         return None
-    for one in mine:
-        for other in theirs:
-            rivals = lexicon.rival_names(one.token.text, other.token.text)
-            if rivals or one.gap == other.gap or compared.near:
+    for one in compared.left_a:
+        for other in compared.left_b:
+            if _exchanged(compared, one, other):
                 return f"{one.token.text} against {other.token.text}"
     return None
+
+
+def _exchanged(compared: Compared, one: Left, other: Left) -> bool:
+    names = named(one) + named(other)
+    if lexicon.rival_names(one.token.text, other.token.text) and (names == 2 or compared.near):
+        return True
+    if not names or one.gap != other.gap or not compared.near:
+        return False
+    return names == 2 or compared.fillers_apart <= SAME_REST
 
 
 def word(compared: Compared) -> str | None:
     """One word exchanged for another that means something else, all else being the same."""
     mine = {w.token.key: w for w in compared.left_a}
     theirs = {w.token.key: w for w in compared.left_b}
-    if len(mine) != 1 or len(theirs) != 1:
+    if len(mine) != 1 or len(theirs) != 1 or not compared.overlap:
         return None
     one, other = next(iter(mine.values())), next(iter(theirs.values()))
-    if not (compared.shared + compared.moved + len(compared.pairs)):
+    if one.gap != other.gap or lexicon.related(one.token.text, other.token.text):
         return None
-    if lexicon.related(one.token.text, other.token.text):
+    if compared.fillers_apart > SAME_REST and not lexicon.same_class(one.token.text, other.token.text):
         return None
     return f"{one.token.text} against {other.token.text}"

@@ -32,6 +32,7 @@ ORDINALS: Final = {
     )
 }
 """«first» and «second» stay words: both mean other things more often than a number."""
+NUMBER_WORDS: Final = frozenset({*SMALL, *TENS, *ORDINALS})
 _UNITS: Final = """
 kg kgs kilo kilos kilogram kilograms kilogramme kilogrammes
 gram grams gramme grammes g gm gms

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from engine.cache import lexicon
-from engine.cache.guard.numbers import AFTER_NUMBER_ONLY, SIGNS, UNITS, plain, read_number
+from engine.cache.guard.numbers import AFTER_NUMBER_ONLY, NUMBER_WORDS, SIGNS, UNITS, plain, read_number
 from engine.cache.guard.wording import (
     AFTER,
     BEFORE,
@@ -45,6 +45,7 @@ TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
+OWNED_NUMBER: Final = re.compile(r"(?<=\d)'s\b")
 APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": " ", "´": "'", "“": '"', "”": '"', "–": "-", "—": "-"})  # fmt: skip
 WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 ORDINAL: Final = {"1st": "first", "2nd": "second"}
@@ -115,6 +116,10 @@ def _raw(text: str) -> list[_Raw]:
             found.append(_Raw(plain(piece.replace(",", ""))))
         elif group == "acronym":
             found.append(_Raw(lower.replace(".", ""), capital=True))
+        elif group == "flag" and lower.lstrip("-") in NUMBER_WORDS:
+            found.append(_Raw(lower.lstrip("-")))
+        elif piece == "US":
+            found.append(_Raw("usa", capital=True))
         elif group == "sign":
             found.append(_Raw(SIGNS[piece], after_number=True))
         elif group == "word":
@@ -178,6 +183,7 @@ def _kind(raw: _Raw, after_number: bool) -> tuple[str, Kind]:
 def tokens(text: str) -> tuple[Token, ...]:
     """The tokens of a question. Any text is taken; white space, case, width and punctuation do not matter."""
     plain_text = unicodedata.normalize("NFKC", text).translate(APOSTROPHES)
+    plain_text = OWNED_NUMBER.sub("", plain_text)
     raws = _strip(_raw(plain_text))
     words = [raw.text for raw in raws]
     found: list[Token] = []

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from engine.cache import lexicon
 from engine.cache.guard.align import Compared
 from engine.cache.guard.text import Token
-from engine.cache.guard.wording import DIRECTED, SYMMETRIC
+from engine.cache.guard.wording import DIRECTED, STRICT_QUANTITIES, SYMMETRIC
 
-QUOTED = 4
+HALF: Final = 0.5
+MUCH: Final = 0.7
+"""Shares of the longer question's content: below, the little words of two questions say nothing about each other."""
+QUOTED: Final = 4
 """Words shown of a turned passage."""
+LOOKED_UP: Final = 400
+"""Pairs of words left that are looked up; with more, the questions have little to do with each other."""
 
 
 def negation(compared: Compared) -> str | None:
@@ -19,14 +25,14 @@ def negation(compared: Compared) -> str | None:
     theirs = [token.text for token in compared.b if token.kind == "negation"]
     if len(mine) % 2 == len(theirs) % 2:
         return None
-    if compared.overlap < 0.5:
+    if compared.overlap < MUCH and not (compared.unexplained <= 1 and compared.overlap >= HALF):
         return None
     return f"only one side has {(mine or theirs)[0]}" if not (mine and theirs) else "one side denies more often"
 
 
 def antonym(compared: Compared) -> str | None:
     """A word of one side is the opposite of one of the other."""
-    if len(compared.left_a) * len(compared.left_b) > 400:
+    if len(compared.left_a) * len(compared.left_b) > LOOKED_UP:
         return None
     for mine in compared.left_a:
         for theirs in compared.left_b:
@@ -40,11 +46,12 @@ def quantifier(compared: Compared) -> str | None:
     """All against some, at least against at most, only on one side of two questions that are else the same."""
     mine = sorted({word.token.key for word in compared.left_a if word.token.kind == "quantity"})
     theirs = sorted({word.token.key for word in compared.left_b if word.token.kind == "quantity"})
-    if mine and theirs and compared.overlap >= 0.5:
+    if mine and theirs and compared.overlap >= HALF:
         return f"{mine[0]} against {theirs[0]}"
     rest = max(len(compared.left_a), len(compared.left_b)) - len(mine or theirs)
-    if (mine or theirs) and rest == 0:
-        return f"only one side has {(mine or theirs)[0]}"
+    strict = [key for key in mine or theirs if key in STRICT_QUANTITIES]
+    if strict and rest == 0:
+        return f"only one side has {strict[0]}"
     return None
 
 
@@ -88,17 +95,22 @@ def _arguments(keys: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
+def _orders(middle: Sequence[str], tokens: Sequence[Token]) -> bool:
+    """Whether what stands between two things gives them different parts: a marker, or anything with a meaning."""
+    content = {token.key for token in tokens if token.content}
+    return any(key in DIRECTED or key in content for key in middle if key not in SYMMETRIC)
+
+
 def direction(compared: Compared) -> str | None:
     """The same things exchanged round a word that gives them different parts: from X to Y, X into Y, X than Y."""
     alias = {mine.key: theirs.key for mine, theirs in compared.pairs}
-    x, y = _meaningful(compared.a, alias), _meaningful(compared.b, {})
-    turned = _turned(x, y)
-    if turned and not all(key in SYMMETRIC for key in turned[1]):
+    turned = _turned([alias.get(t.key, t.key) for t in compared.a], [t.key for t in compared.b])
+    if turned and _orders(turned[1], compared.a):
         left, middle, right = (" ".join(part[:QUOTED]) for part in turned)
         return f"{left} {middle} {right} against {right} {middle} {left}"
-    if compared.overlap < 0.5:
+    if compared.overlap < HALF:
         return None
-    here, there = _arguments(x), _arguments(y)
+    here, there = _arguments(_meaningful(compared.a, alias)), _arguments(_meaningful(compared.b, {}))
     for source, target in (("from", "to"), ("before to", "to")):
         first = (here[source] & there[target]) - (here[target] | there[source])
         second = (here[target] & there[source]) - (here[source] | there[target])

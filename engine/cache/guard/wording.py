@@ -17,7 +17,7 @@ FILLER: Final = _set(
     "let lets ain re ve ll d s t m ok okay well oh also too up out off over such very really just actually exactly "
     "even still quite simply basically literally please kindly ever etc own both besides according regarding able got "
     "someone somebody something anyone anybody anything one ones people person thing things stuff lot lots kind sort "
-    "some any following particular certain various"
+    "some any following particular certain various dr mr mrs ms"
 )
 """Words whose presence on one side only says nothing about the answer."""
 
@@ -242,6 +242,8 @@ QUANTIFIERS: Final = {
     "double": "double", "triple": "triple", "either": "either", "daily": "daily", "weekly": "weekly",
     "monthly": "monthly", "yearly": "yearly", "annually": "yearly", "hourly": "hourly",
 }  # fmt: skip
+STRICT_QUANTITIES: Final = _set("all only least twice thrice once double triple daily weekly monthly yearly hourly")
+"""Quantities that change the answer although the other side names none."""
 STOP_WORDS: Final = {
     "en": _set("the is are what how why which who where when do does did can could would should i you my your it of and "
                "to in for with not a an that this from be have has was will there or if on at by as about"),
