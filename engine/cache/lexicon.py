@@ -35,7 +35,14 @@ SWAPPED: Final = (
     ("north", "south"), ("east", "west"), ("after", "before"), ("endo", "exo"), ("mono", "poly"), ("multi", "mono"),
     ("multi", "single"), ("above", "below"), ("upper", "lower"), ("sub", "super"), ("pro", "con"), ("de", "in"),
 )  # fmt: skip
-TAILS: Final = (("er", "ee"), ("or", "ee"), ("ful", "less"), ("phile", "phobe"), ("philia", "phobia"), ("ward", "wards"))
+TAILS: Final = (
+    ("er", "ee"),
+    ("or", "ee"),
+    ("ful", "less"),
+    ("phile", "phobe"),
+    ("philia", "phobia"),
+    ("ward", "wards"),
+)
 STRONG: Final = frozenset(
     "colour day language month nationality organisation place planet religion element money".split()
 )
@@ -124,6 +131,8 @@ def known(word: str) -> Word | None:
 def bases(word: str) -> tuple[str, ...]:
     """The word itself and every dictionary form it may be an inflection of, likeliest first."""
     dictionary = _dictionary()
+    if word in dictionary.names and word not in dictionary.odd:
+        return (word,)
     found = [word]
     found += dictionary.odd.get(word, "").split()
     for ending, instead in ENDINGS:
@@ -149,8 +158,9 @@ def lemma(word: str) -> str:
 
 
 def is_word(word: str) -> bool:
-    """Whether the dictionary knows the form or one it is inflected from."""
-    return word in _dictionary().marks or len(bases(word)) > 1
+    """Whether the dictionary or our own lists know the form, or one it is inflected from."""
+    dictionary = _dictionary()
+    return word in dictionary.marks or word in dictionary.names or word in dictionary.same or len(bases(word)) > 1
 
 
 def rank(word: str) -> int:
@@ -263,14 +273,16 @@ def _turned(a: str, b: str) -> bool:
     if len(a) >= 3 and b.endswith(a) and b[: -len(a)] in TURNING and is_word(a):
         return True
     return any(
-        a.startswith(x) and b.startswith(y) and len(a) - len(x) >= 3 and a[len(x) :] == b[len(y) :] for x, y in SWAPPED
+        a.startswith(x) and b.startswith(y) and len(a) - len(x) >= 3 and a[len(x) :] == b[len(y) :]
+        for x, y in SWAPPED
     )
 
 
 def _tailed(a: str, b: str) -> bool:
     """The two differ in an ending that turns them round: trainer, trainee; useful, useless."""
     return any(
-        a.endswith(x) and b.endswith(y) and a[: -len(x)] == b[: -len(y)] and len(a) - len(x) >= 3 for x, y in TAILS[:5]
+        a.endswith(x) and b.endswith(y) and a[: -len(x)] == b[: -len(y)] and len(a) - len(x) >= 3
+        for x, y in TAILS[:5]
     )
 
 
@@ -303,7 +315,7 @@ def typo_of(a: str, b: str) -> bool:
     """
     if a == b or min(len(a), len(b)) < 3 or not (a.isalpha() and b.isalpha()):
         return False
-    if is_word(a) and is_word(b):
+    if (is_word(a) and is_word(b)) or opposites(a, b):
         return False
     if _swapped(a, b):
         return True

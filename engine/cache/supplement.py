@@ -419,8 +419,7 @@ NAMES: Final = {
     "cloud": "aws azure gcp heroku vercel netlify digitalocean cloudflare",
     "tool": "docker podman kubernetes jenkins terraform ansible git svn npm yarn pnpm pip conda poetry maven gradle "
     "webpack vite eslint vim emacs vscode pycharm intellij eclipse excel word powerpoint photoshop illustrator",
-    "currency": "dollar dollars euro euros pound pounds yen rupee rupees yuan peso pesos franc francs ruble rubles "
-    "won real reais rand krona lira usd eur gbp jpy inr cny chf aud cad mxn brl krw bitcoin ethereum dogecoin",
+    "currency": "dollar euro pound yen rupee yuan peso franc ruble won real rand krona lira usd eur gbp jpy inr cny chf aud cad mxn brl krw bitcoin ethereum dogecoin",
     "format": "json xml yaml csv pdf html markdown toml docx xlsx png jpg jpeg gif svg mp3 mp4 wav avi mkv parquet avro "
     "protobuf txt epub",
     "weekday": "monday tuesday wednesday thursday friday saturday sunday",

@@ -28,7 +28,8 @@ POWERS: Final = {
 ORDINALS: Final = {
     word: str(value)
     for value, word in enumerate(
-        "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth".split(), 3
+        "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth".split(),
+        3,
     )
 }
 """«first» and «second» stay words: both mean other things more often than a number."""

@@ -21,6 +21,7 @@ from engine.cache.guard.wording import (
     ENDINGS,
     FILLER,
     IS_AFTER,
+    MONTH_BEFORE,
     NEGATION,
     QUANTIFIERS,
     WH,
@@ -80,6 +81,8 @@ def _word(raw: str, capital: bool) -> list[_Raw]:
     """A word with its contraction written out."""
     if WIDE.search(raw):
         return [_Raw(letter) for letter in raw]
+    if raw == "r" and not capital:
+        return [_Raw("are")]
     if raw in CONTRACTIONS:
         return [_Raw(part) for part in CONTRACTIONS[raw].split()]
     if raw.endswith("n't"):
@@ -161,6 +164,28 @@ _BEFORE: Final = _by(0, BEFORE)
 _AFTER: Final = _by(-1, AFTER)
 
 
+def _means_more(raws: Sequence[_Raw], at: int) -> bool:
+    """Whether a little word is something else here: the month of May, to sort, an even number."""
+    text = raws[at].text
+    before = raws[at - 1].text if at else ""
+    following = raws[at + 1].text if at + 1 < len(raws) else ""
+    if text == "may":
+        dated = before[:1].isdigit() or following[:1].isdigit() or before in MONTH_BEFORE
+        return dated or (raws[at].capital and at > 0)
+    if text in {"sort", "kind"}:
+        return following != "of"
+    return text == "even" and following in {
+        "number",
+        "numbers",
+        "integer",
+        "integers",
+        "digit",
+        "digits",
+        "or",
+        "and",
+    }
+
+
 def _kind(raw: _Raw, after_number: bool) -> tuple[str, Kind]:
     """Key and kind of a word that is no number."""
     text = raw.text
@@ -192,10 +217,15 @@ def tokens(text: str) -> tuple[Token, ...]:
         raw = raws[at]
         number = None if raw.code or raw.text == "one" and not _counts(words, at) else read_number(words, at)
         if number:
-            found.append(Token(text=" ".join(words[at : at + number[1]]), key=number[0], kind="number", capital=False))
+            found.append(
+                Token(text=" ".join(words[at : at + number[1]]), key=number[0], kind="number", capital=False)
+            )
             at += number[1]
             continue
-        key, kind = _kind(raw, bool(found) and found[-1].kind == "number")
+        if _means_more(raws, at):
+            key, kind = raw.text, "word"
+        else:
+            key, kind = _kind(raw, bool(found) and found[-1].kind == "number")
         found.append(Token(text=raw.text, key=key, kind=kind, capital=raw.capital))
         at += 1
     return tuple(found)
@@ -207,4 +237,12 @@ def _counts(words: Sequence[str], at: int) -> bool:
     before = words[at - 1] if at else ""
     if before in {"any", "no", "every", "which", "this", "that", "some", "can", "does", "should", "a", "the"}:
         return False
-    return following in UNITS or following in {"hundred", "thousand", "million", "billion", "lakh", "crore", "dozen"}
+    return following in UNITS or following in {
+        "hundred",
+        "thousand",
+        "million",
+        "billion",
+        "lakh",
+        "crore",
+        "dozen",
+    }

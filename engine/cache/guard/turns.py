@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from engine.cache import lexicon
 from engine.cache.guard.align import Compared
 from engine.cache.guard.text import Token
-from engine.cache.guard.wording import DIRECTED, STRICT_QUANTITIES, SYMMETRIC
+from engine.cache.guard.wording import DIRECTED, STRICT_QUANTITIES, SYMMETRIC, TURNING_FILLERS
 
 HALF: Final = 0.5
 MUCH: Final = 0.7
 """Shares of the longer question's content: below, the little words of two questions say nothing about each other."""
+SAME_REST: Final = 2
+"""Little words that may differ when one of them is said to turn the question."""
 QUOTED: Final = 4
 """Words shown of a turned passage."""
 LOOKED_UP: Final = 400
@@ -36,9 +39,22 @@ def antonym(compared: Compared) -> str | None:
         return None
     for mine in compared.left_a:
         for theirs in compared.left_b:
-            here = mine.gap == theirs.gap or compared.near
+            here = compared.near or (mine.gap == theirs.gap and compared.overlap >= HALF)
             if here and lexicon.opposites(mine.token.text, theirs.token.text):
                 return f"{mine.token.text} against {theirs.token.text}"
+    alike = compared.unexplained <= 1 and compared.fillers_apart <= SAME_REST
+    return _turned_filler(compared) if alike else None
+
+
+def _turned_filler(compared: Compared) -> str | None:
+    """A little word exchanged for its opposite: on for off, to for from. Only where nothing else of weight differs."""
+    weak = [Counter(t.text for t in side if t.kind == "filler") for side in (compared.a, compared.b)]
+    mine = {*(weak[0] - weak[1]), *(w.token.text for w in compared.left_a)}
+    theirs = {*(weak[1] - weak[0]), *(w.token.text for w in compared.left_b)}
+    for pair in TURNING_FILLERS:
+        one, other = sorted(pair)
+        if (one in mine and other in theirs) or (other in mine and one in theirs):
+            return f"{one} against {other}"
     return None
 
 

@@ -22,8 +22,16 @@ FILLER: Final = _set(
 """Words whose presence on one side only says nothing about the answer."""
 
 WH: Final = _set("what which who whom whose when where why how")
-DIRECTED: Final = _set("from to into onto in than over before after by for with of on at against through until till as")
+DIRECTED: Final = _set(
+    "from to into onto in than over before after by for with of on at against through until till as"
+)
 """Markers between two things that may not be exchanged."""
+TURNING_FILLERS: Final = frozenset(
+    frozenset(pair.split("/"))
+    for pair in "on/off up/down in/out over/under to/from into/from odd/even for/against".split()
+)
+"""Little words that turn a question round when they are exchanged in it."""
+MONTH_BEFORE: Final = _set("in of since until till during next last early late mid before after")
 SYMMETRIC: Final = _set("and or vs versus v between & with & nor")
 NEGATION: Final = _set(
     "not never without no none nobody nothing nowhere neither nor cannot hardly barely unable lacking lack except"
@@ -34,11 +42,11 @@ CONTRACTIONS: Final = {
     "wasnt": "was not", "werent": "were not", "cant": "can not", "wont": "will not", "couldnt": "could not",
     "shouldnt": "should not", "wouldnt": "would not", "havent": "have not", "hasnt": "has not", "hadnt": "had not",
     "whats": "what is", "wheres": "where is", "whos": "who is", "hows": "how is", "whens": "when is",
-    "thats": "that is", "theres": "there is", "im": "i am", "ive": "i have", "id": "id", "youre": "you are",
+    "thats": "that is", "theres": "there is", "im": "i am", "ive": "i have", "youre": "you are",
     "theyre": "they are", "weve": "we have", "youve": "you have", "gonna": "going to", "wanna": "want to",
-    "gotta": "got to", "gimme": "give me", "lemme": "let me", "y'all": "you", "ur": "your", "u": "you", "r": "are",
+    "gotta": "got to", "gimme": "give me", "lemme": "let me", "y'all": "you", "ur": "your", "u": "you",
     "pls": "please", "plz": "please", "thx": "thanks", "ppl": "people", "w/o": "without", "w/": "with",
-    "alot": "a lot", "let's": "let us", "y": "y", "thru": "through", "cuz": "because", "coz": "because",
+    "alot": "a lot", "let's": "let us", "thru": "through", "cuz": "because", "coz": "because",
     "aint": "is not", "tho": "though", "btw": "", "asap": "soon", "etc": "",
 }  # fmt: skip
 """Whole tokens written out. The endings n't, 's after a question word, 're, 've, 'll, 'd and 'm follow by rule."""
@@ -217,8 +225,6 @@ when you have a moment
 when you get a chance
 when you have time
 for me
-help
-help me
 please help
 please help me
 can you help
@@ -228,7 +234,6 @@ just wondering
 or not
 ok
 okay
-right
 do you know
 any ideas
 any idea
@@ -242,7 +247,9 @@ QUANTIFIERS: Final = {
     "double": "double", "triple": "triple", "either": "either", "daily": "daily", "weekly": "weekly",
     "monthly": "monthly", "yearly": "yearly", "annually": "yearly", "hourly": "hourly",
 }  # fmt: skip
-STRICT_QUANTITIES: Final = _set("all only least twice thrice once double triple daily weekly monthly yearly hourly")
+STRICT_QUANTITIES: Final = _set(
+    "all only least twice thrice once double triple daily weekly monthly yearly hourly"
+)
 """Quantities that change the answer although the other side names none."""
 STOP_WORDS: Final = {
     "en": _set("the is are what how why which who where when do does did can could would should i you my your it of and "
