@@ -1,29 +1,16 @@
 """What words mean to each other: lemma, synonym, opposite, kind, typo. Knowledge, no decision about a question.
 
-The dictionary is ``data/lexicon.bin`` (WordNet 3.0, ``benchmarks/make_lexicon.py``; notice beside it) plus
-``engine.cache.supplement``. It is read on first use, once. All words are lower case, single tokens.
-Marks of a word in the file: ``s`` synset of a common sense, ``h`` what that sense is a kind of (verbs) or similar to
-(adjectives), ``t`` noun kind, ``k`` closed class, ``o`` side of an opposition (2k against 2k+1), ``d`` family of
-derived words, ``r`` rank of the word among common ones in thousands, ``z`` a name.
+All words are lower case, single tokens. Every relation is symmetric. The first call reads the dictionary
+(``engine.cache.dictionary``); later ones take microseconds.
 """
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Final
 
-from engine.cache import supplement
+from engine.cache.dictionary import REMEMBERED, UNKNOWN, Word, bases, dictionary, known
 
-REMEMBERED: Final = 20_000
-ENDINGS: Final = (
-    ("ies", "y"), ("ied", "y"), ("ves", "f"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("zes", "z"),
-    ("oes", "o"), ("es", "e"), ("s", ""), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("er", ""), ("er", "e"),
-    ("est", ""), ("est", "e"), ("ier", "y"), ("iest", "y"),
-)  # fmt: skip
-"""WordNet's rules of detachment (morphy(7WN)), a few spellings added."""
 TURNING: Final = (
     "un", "in", "im", "il", "ir", "dis", "non", "non-", "de", "mis", "anti", "anti-", "a", "over", "under", "pre", "post",
     "up", "down", "out", "en", "inter", "intra", "hyper", "hypo", "ex", "micro", "macro", "sub", "super", "counter",
@@ -49,100 +36,6 @@ STRONG: Final = frozenset(
 """Closed classes whose members are as good as names; the others are kinds of everyday things."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """What is known of one written form: marks by kind."""
-
-    synsets: frozenset[str]
-    wider: frozenset[str]
-    kinds: frozenset[str]
-    classes: frozenset[str]
-    sides: frozenset[int]
-    families: frozenset[str]
-    rank: int
-    name: bool
-
-
-UNKNOWN: Final = 99
-
-
-@dataclass(frozen=True, slots=True)
-class _Dictionary:
-    """The file, and the supplement turned round: word to groups."""
-
-    marks: dict[str, str]
-    odd: dict[str, str]
-    classes: tuple[str, ...]
-    same: dict[str, frozenset[int]]
-    opposed: frozenset[tuple[str, str]]
-    names: dict[str, frozenset[str]]
-
-
-@lru_cache(maxsize=1)
-def _dictionary() -> _Dictionary:
-    packed = files("engine.cache").joinpath("data/lexicon.bin").read_bytes()
-    classes, odd, words, marks = zlib.decompress(packed).decode().split("\n\n")
-    same: dict[str, set[int]] = {}
-    for number, line in enumerate(supplement.SAME.splitlines()):
-        for word in line.split():
-            same.setdefault(word, set()).add(number)
-    pairs = [tuple(pair.split("/")) for pair in supplement.OPPOSED.split()]
-    names: dict[str, set[str]] = {}
-    for kind, line in supplement.NAMES.items():
-        for word in line.split():
-            names.setdefault(word, set()).add(kind)
-    return _Dictionary(
-        dict(zip(words.split("\n"), marks.split(","), strict=True)),
-        dict(line.split(" ", 1) for line in odd.split("\n")),
-        tuple(classes.split()),
-        {word: frozenset(groups) for word, groups in same.items()},
-        frozenset((a, b) for a, b in pairs) | frozenset((b, a) for a, b in pairs),
-        {word: frozenset(kinds) for word, kinds in names.items()},
-    )
-
-
-@lru_cache(maxsize=REMEMBERED)
-def known(word: str) -> Word | None:
-    """The dictionary's entry of exactly this form; None when it has none."""
-    dictionary = _dictionary()
-    line = dictionary.marks.get(word)
-    if line is None:
-        return None
-    sets: dict[str, set[str]] = {}
-    for mark in line.split():
-        sets.setdefault(mark[0], set()).add(mark[1:])
-
-    def of(kind: str) -> frozenset[str]:
-        return frozenset(sets.get(kind, ()))
-
-    return Word(
-        synsets=of("s"),
-        wider=of("h"),
-        kinds=of("t"),
-        classes=frozenset(dictionary.classes[int(number, 36)] for number in of("k")),
-        sides=frozenset(int(number, 36) for number in of("o")),
-        families=of("d"),
-        rank=min((int(number, 36) for number in of("r")), default=UNKNOWN),
-        name="z" in sets,
-    )
-
-
-@lru_cache(maxsize=REMEMBERED)
-def bases(word: str) -> tuple[str, ...]:
-    """The word itself and every dictionary form it may be an inflection of, likeliest first."""
-    dictionary = _dictionary()
-    if word in dictionary.names and word not in dictionary.odd:
-        return (word,)
-    found = [word]
-    found += dictionary.odd.get(word, "").split()
-    for ending, instead in ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= (2 if ending in {"s", "ies"} else 3):
-            stem = word[: -len(ending)] + instead
-            doubled = stem[:-1] if not instead and len(stem) > 3 and stem[-1:] == stem[-2:-1] else ""
-            found += [form for form in (stem, doubled) if form and form in dictionary.marks]
-    return tuple(dict.fromkeys(found))
-
-
 def _entries(a: str, b: str) -> list[tuple[Word, Word]]:
     """Every entry one word may mean beside every entry of the other."""
     return [(x, y) for x in map(known, bases(a)) if x for y in map(known, bases(b)) if y]
@@ -154,13 +47,13 @@ def lemma(word: str) -> str:
     forms = bases(word)
     if len(forms) == 1:
         return word
-    return forms[1] if len(forms[1]) > 2 or word in _dictionary().odd else word
+    return forms[1] if len(forms[1]) > 2 or word in dictionary().odd else word
 
 
 def is_word(word: str) -> bool:
     """Whether the dictionary or our own lists know the form, or one it is inflected from."""
-    dictionary = _dictionary()
-    return word in dictionary.marks or word in dictionary.names or word in dictionary.same or len(bases(word)) > 1
+    book = dictionary()
+    return word in book.marks or word in book.names or word in book.same or len(bases(word)) > 1
 
 
 def rank(word: str) -> int:
@@ -171,22 +64,15 @@ def rank(word: str) -> int:
 @lru_cache(maxsize=REMEMBERED)
 def classes(word: str) -> frozenset[str]:
     """Kinds of things the word names, e.g. ``place``, ``month``, ``programming``."""
-    found: set[str] = set()
-    for form in bases(word):
-        entry = known(form)
-        found |= _dictionary().names.get(form, frozenset())
-        if entry:
-            found |= entry.classes
-    return frozenset(found)
+    return _names(word).union(*(entry.classes for entry in map(known, bases(word)) if entry))
 
 
 @lru_cache(maxsize=REMEMBERED)
 def is_name(word: str) -> bool:
     """Whether the word is mostly a name: of a place, language, product, organisation, day, month …"""
-    if not supplement.AMBIGUOUS.isdisjoint(bases(word)):
+    if not dictionary().ambiguous.isdisjoint(bases(word)):
         return False
-    names = _dictionary().names
-    if any(names.get(form, frozenset()) - supplement.EVERYDAY for form in bases(word)):
+    if _names(word) - dictionary().everyday:
         return True
     return any(entry.name for entry in map(known, bases(word)) if entry)
 
@@ -218,25 +104,41 @@ def _suffixed(a: str, b: str) -> bool:
 
 
 @lru_cache(maxsize=REMEMBERED)
+def _meanings(word: str) -> frozenset[str]:
+    """Everything two words that mean the same may have in common."""
+    same, found = dictionary().same, set[str]()
+    for form in bases(word):
+        found |= {f"form {form}"} | same.get(form, frozenset())
+        entry = known(form)
+        if entry:
+            found |= {f"sense {number}" for number in entry.synsets} | {
+                f"family {number}" for number in entry.families
+            }
+    return frozenset(found)
+
+
 def synonyms(a: str, b: str) -> bool:
-    """Whether one word may stand for the other in a question; symmetric.
+    """Whether one word may stand for the other in a question.
 
     Inflections and derivations count, shared common senses count, and so do our own lists. Opposites never do.
     """
+    if a == b:
+        return True
+    if a[:3] != b[:3] and _meanings(a).isdisjoint(_meanings(b)):
+        return False
+    return _synonyms(a, b)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _synonyms(a: str, b: str) -> bool:
     if same_family(a, b):
         return True
-    if opposites(a, b) or _rivals(a, b):
-        return False
-    same = _dictionary().same
-    left, right = bases(a), bases(b)
-    if any(same.get(x, frozenset()) & same.get(y, frozenset()) for x in left for y in right):
-        return True
-    return any(x.synsets & y.synsets for x, y in _entries(a, b))
+    return not opposites(a, b) and not _rivals(a, b) and not _meanings(a).isdisjoint(_meanings(b))
 
 
 @lru_cache(maxsize=REMEMBERED)
 def related(a: str, b: str) -> bool:
-    """Synonyms in a wider sense: one verb a kind of the other, one adjective similar to the other; symmetric."""
+    """Synonyms in a wider sense: one verb a kind of the other, one adjective similar to the other."""
     if synonyms(a, b):
         return True
     if opposites(a, b) or _rivals(a, b):
@@ -246,18 +148,23 @@ def related(a: str, b: str) -> bool:
 
 def _rivals(a: str, b: str) -> bool:
     """Both stand in one line of our names, so they are different things whatever a dictionary says."""
-    names, same = _dictionary().names, _dictionary().same
+    same = dictionary().same
     if same.get(a, frozenset()) & same.get(b, frozenset()):
         return False
-    return bool(names.get(a, frozenset()) & names.get(b, frozenset()))
+    return bool(_names(a) & _names(b))
+
+
+def _names(word: str) -> frozenset[str]:
+    """Kinds of names our own lists give the word."""
+    return frozenset[str]().union(*(dictionary().names.get(form, frozenset()) for form in bases(word)))
 
 
 @lru_cache(maxsize=REMEMBERED)
 def opposites(a: str, b: str) -> bool:
-    """Whether the words turn a question round: antonyms, negating prefixes, swapped prefixes; symmetric."""
+    """Whether the words turn a question round: antonyms, negating prefixes, swapped prefixes."""
     if a == b:
         return False
-    opposed = _dictionary().opposed
+    opposed = dictionary().opposed
     left, right = bases(a), bases(b)
     if set(left) & set(right):
         return False
@@ -288,7 +195,7 @@ def _tailed(a: str, b: str) -> bool:
 
 @lru_cache(maxsize=REMEMBERED)
 def same_class(a: str, b: str) -> bool:
-    """Different things of one kind: two countries, two colours, two animals, or two nouns of one hypernym; symmetric."""
+    """Different things of one kind: two countries, two colours, two animals, or two nouns of one hypernym."""
     if synonyms(a, b):
         return False
     if classes(a) & classes(b):
@@ -302,13 +209,13 @@ def rival_names(a: str, b: str) -> bool:
     if synonyms(a, b):
         return False
     shared = classes(a) & classes(b)
-    own = shared & supplement.NAMES.keys()
+    own = _names(a) & _names(b)
     return bool(own or (shared & STRONG and is_name(a) and is_name(b)))
 
 
 @lru_cache(maxsize=REMEMBERED)
 def typo_of(a: str, b: str) -> bool:
-    """Whether one is a misspelling of the other; symmetric. At least one of the two is no word.
+    """Whether one is a misspelling of the other. At least one of the two is no word.
 
     Next to a word: one edit or swapped neighbours, two edits from seven letters on. When neither is a word: swapped
     neighbours, or one edit from eight letters on, since short names that differ in a letter are different names.

@@ -16,10 +16,11 @@ DECIDING = {
     *("configs.kernel", "configs.errors", "agents.contract", "agents.errors", "memory.contract", "memory.errors"),
     *("memory.recall", "memory.gate", "mcp_tools.contract", "mcp_tools.errors", "mcp_tools.chain"),
     *("engine.types", "engine.errors", "engine.events", "engine.cached", "engine.contract", "engine.state"),
+    "engine.cache.flight_state",
     *("engine.cache.fingerprint", "engine.cache.verdict", "engine.cache.bound", "engine.cache.question"),
-    *("engine.cache.lexicon", "engine.cache.supplement", "engine.cache.guard.align", "engine.cache.guard.evidence"),
+    *("engine.cache.lexicon", "engine.cache.dictionary", "engine.cache.guard.align", "engine.cache.guard.evidence"),
     *("engine.cache.guard.figures", "engine.cache.guard.language", "engine.cache.guard.names"),
-    *("engine.cache.guard.numbers", "engine.cache.guard.rules", "engine.cache.guard.text"),
+    *("engine.cache.guard.numbers", "engine.cache.guard.pieces", "engine.cache.guard.rules", "engine.cache.guard.text"),
     *("engine.cache.guard.turns", "engine.cache.guard.wording"),
     *("engine.routing.decide", "engine.routing.select", "engine.routing.chain", "engine.cost.policy"),
     *("engine.routing.contract", "engine.routing.table", "engine.routing.words", "engine.routing.constraints"),
@@ -47,16 +48,16 @@ DECIDING = {
 ADAPTERS = {
     *("memory.embedded.attach", "memory.embedded.local_model", "memory.embedded.redis_server"),
     *("agents.model", "memory.hot", "memory.warm", "memory.cold"),
-    *("engine.cache.exact", "engine.cache.semantic", "engine.resilience.shared", "engine.cost.journal"),
+    *("engine.cache.store", "engine.resilience.shared", "engine.cost.journal"),
     *("engine.queue.redis_queue", "engine.registry.redis_registry", "engine.learning.redis_outcomes"),
-    "engine.splits.redis_splits",
+    *("engine.cache.redis_leases", "engine.splits.redis_splits"),
 }
 PLANTED = {
     "configs/planted.py": "import engine.types\n",
     "engine/cost/planted.py": "import engine.cache.fingerprint\n",
     "agents/planted.py": "import memory.planted\n",
     "memory/planted.py": "\n",
-    "engine/gateway/planted.py": "import engine.cache.exact\n",
+    "engine/gateway/planted.py": "import engine.cache.store\n",
     "engine/types.py": "import httpx\nimport redis\n",
     "engine/planted.py": "import langgraph_api\n",
 }

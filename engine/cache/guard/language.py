@@ -19,6 +19,11 @@ SCRIPTS: Final = {
     "GEORGIAN": "ka", "ARMENIAN": "hy", "GUJARATI": "gu", "GURMUKHI": "pa", "KANNADA": "kn", "MALAYALAM": "ml",
     "SINHALA": "si", "KHMER": "km", "LAO": "lo", "MYANMAR": "my", "ETHIOPIC": "am", "TIBETAN": "bo",
 }  # fmt: skip
+SPEAKING: Final = {
+    word: tuple(code for code, words in STOP_WORDS.items() if word in words)
+    for word in frozenset[str]().union(*STOP_WORDS.values())
+}
+"""Stop word to the languages it belongs to."""
 
 
 @lru_cache(maxsize=4096)
@@ -27,6 +32,7 @@ def _script(letter: str) -> str:
     return SCRIPTS.get(name, "latin" if name in {"LATIN", "FULLWIDTH"} else "")
 
 
+@lru_cache(maxsize=4096)
 def language_of(text: str) -> str:
     """A language or script code: "en", "es", "de", "ru"-like scripts as "cyrillic", "zh", "ja" …
 
@@ -34,14 +40,20 @@ def language_of(text: str) -> str:
     is a text without letters. Another language needs two of its commonest words, and more of them than English has.
     """
     head = text[:LOOKED_AT]
-    scripts = Counter(script for letter in head if letter.isalpha() and (script := _script(letter)))
-    if scripts:
-        if scripts["ja"] and scripts["zh"]:
-            scripts["ja"] += scripts.pop("zh")
-        most, count = min(scripts.items(), key=lambda item: (-item[1], item[0]))
-        if most != "latin" and 2 * count > sum(scripts.values()):
-            return most
-    words = WORD.findall(unicodedata.normalize("NFC", head).lower())
-    found = {code: sum(word in known for word in words) for code, known in STOP_WORDS.items()}
-    best = min((code for code in found if code != "en"), key=lambda code: (-found[code], code))
+    if not head.isascii():
+        script = _main_script(head)
+        if script != "latin":
+            return script
+        head = unicodedata.normalize("NFC", head)
+    found = Counter(code for word in WORD.findall(head.lower()) for code in SPEAKING.get(word, ()))
+    best = min((code for code in STOP_WORDS if code != "en"), key=lambda code: (-found[code], code))
     return best if found[best] >= 2 and found[best] > found["en"] else "en"
+
+
+def _main_script(text: str) -> str:
+    """The script of more than half of the letters; Latin when none has so many."""
+    scripts = Counter(script for letter in text if letter.isalpha() and (script := _script(letter)))
+    if scripts["ja"] and scripts["zh"]:
+        scripts["ja"] += scripts.pop("zh")
+    most, count = min(scripts.items(), key=lambda item: (-item[1], item[0]), default=("latin", 0))
+    return most if 2 * count > scripts.total() else "latin"

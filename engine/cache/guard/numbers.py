@@ -34,6 +34,9 @@ ORDINALS: Final = {
 }
 """«first» and «second» stay words: both mean other things more often than a number."""
 NUMBER_WORDS: Final = frozenset({*SMALL, *TENS, *ORDINALS})
+ALONE: Final = frozenset({"hundred", "thousand", "million", "billion", "trillion", "lakh", "crore", "dozen"})
+"""Powers that need no number before them."""
+STARTING: Final = NUMBER_WORDS | ALONE
 _UNITS: Final = """
 kg kgs kilo kilos kilogram kilograms kilogramme kilogrammes
 gram grams gramme grammes g gm gms
@@ -161,11 +164,13 @@ def read_number(words: Sequence[str], at: int) -> tuple[str, int] | None:
     "twenty five" is 25, "two hundred and five" is 205, "3 lakh" is 300000; "two three" are two numbers.
     """
     word = words[at]
+    if not (word[:1].isdigit() or word in STARTING):
+        return None
     if word in ORDINALS:
         return ORDINALS[word], 1
     if DIGITS.fullmatch(word) and _value(word) is None:
         return word, 1
-    if word in {"hundred", "thousand", "million", "billion", "trillion", "lakh", "crore", "dozen"}:
+    if word in ALONE:
         return _written(Decimal(POWERS[word])), 1
     current = _value(word)
     if current is None:

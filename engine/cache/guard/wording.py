@@ -44,13 +44,13 @@ CONTRACTIONS: Final = {
     "whats": "what is", "wheres": "where is", "whos": "who is", "hows": "how is", "whens": "when is",
     "thats": "that is", "theres": "there is", "im": "i am", "ive": "i have", "youre": "you are",
     "theyre": "they are", "weve": "we have", "youve": "you have", "gonna": "going to", "wanna": "want to",
-    "gotta": "got to", "gimme": "give me", "lemme": "let me", "y'all": "you", "ur": "your", "u": "you",
+    "gotta": "got to", "gimme": "give me", "lemme": "let me", "y'all": "you", "ur": "your", "u": "you", "r": "are",
     "pls": "please", "plz": "please", "thx": "thanks", "ppl": "people", "w/o": "without", "w/": "with",
     "alot": "a lot", "let's": "let us", "thru": "through", "cuz": "because", "coz": "because",
     "aint": "is not", "tho": "though", "btw": "", "asap": "soon", "etc": "",
 }  # fmt: skip
 """Whole tokens written out. The endings n't, 's after a question word, 're, 've, 'll, 'd and 'm follow by rule."""
-ENDINGS: Final = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would", "'m": "am"}
+ENDINGS: Final = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
 IS_AFTER: Final = WH | _set("that there here it he she this everything everyone something let")
 """After these, 's is "is"; elsewhere it marks an owner and is dropped."""
 

@@ -1,0 +1,148 @@
+"""A question cut into pieces: contractions written out, politeness gone, identifiers kept whole. Pure, linear."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.cache import lexicon
+from engine.cache.guard.numbers import NUMBER_WORDS, SIGNS, UNITS, plain
+from engine.cache.guard.wording import AFTER, BEFORE, CONTRACTIONS, ENDINGS, IS_AFTER
+
+SUFFIXES: Final = (
+    "py|js|ts|jsx|tsx|rs|go|java|rb|php|c|h|cpp|cs|sh|sql|json|yaml|yml|xml|csv|txt|md|html|css|pdf|docx?|xlsx?|png|jpe?g|"
+    "gif|mp3|mp4|zip|tar|gz|exe|dll|log|ini|toml|com|org|net|io|edu|gov|in"
+)
+TOKEN: Final = re.compile(
+    rf"""
+    (?P<flag>(?<![\w-])--?[A-Za-z][\w-]*(?=$|[\s=,.?!:;)'"`]))
+    |(?P<file>(?<!\w)[A-Za-z_]\w*\.(?:{SUFFIXES})\b)
+    |(?P<snake>(?<!\w)_*[^\W_]+(?:_+[^\W_]+)+_*)
+    |(?P<acronym>(?:[A-Za-z]\.){{2,}}[A-Za-z]?\b)
+    |(?P<sharp>(?<!\w)[A-Za-z](?:\+\+|\#))
+    |(?P<grouped>\d{{1,3}}(?:,\d{{2,3}})+(?![\d,])(?:\.\d+)?)
+    |(?P<digits>\d+(?:\.\d+)*)(?P<tail>[^\W\d_]+(?:\d\w*)?)?
+    |(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*\d*\w*)
+    |(?P<sign>[$€£₹¥%°])
+    """,
+    re.VERBOSE,
+)
+OWNED_NUMBER: Final = re.compile(r"(?<=\d)'s\b")
+APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": " ", "´": "'", "“": '"', "”": '"', "–": "-", "—": "-"})  # fmt: skip
+WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+ORDINAL: Final = {"1st": "first", "2nd": "second"}
+PHRASE: Final = 8
+"""Words of the longest polite phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of text before numbers are put together, lower case."""
+
+    text: str
+    capital: bool = False
+    code: bool = False
+    after_number: bool = False
+
+
+def _word(raw: str, *, capital: bool) -> list[Piece]:
+    """A word with its contraction written out."""
+    if not raw.isascii() and WIDE.search(raw):
+        return [Piece(letter) for letter in raw]
+    if raw in CONTRACTIONS and not (capital and len(raw) == 1):
+        return [Piece(part) for part in CONTRACTIONS[raw].split()]
+    if "'" not in raw:
+        return [Piece(raw, capital)]
+    stem, _, ending = raw.rpartition("'")
+    if raw.endswith("n't"):
+        return [Piece(raw[:-3]), Piece("not")]
+    if ending == "s":
+        return [Piece(stem, capital), *([Piece("is")] if stem in IS_AFTER else [])]
+    if ending in ENDINGS:
+        return [Piece(stem, capital), Piece(ENDINGS[ending])]
+    return [Piece(part, capital) for part in raw.split("'") if part]
+
+
+def _named(piece: str) -> list[Piece]:
+    """A word as written: an identifier, a country, or a word."""
+    lower = piece.lower()
+    if piece == "US":
+        return [Piece("usa", capital=True)]
+    if not piece.isalpha() and "'" not in piece:
+        return [Piece(lower, code=True)]
+    capital = piece[0].isupper()
+    if not capital and piece != lower and "'" not in piece and not lexicon.is_name(lower):
+        return [Piece(lower, code=True)]
+    return _word(lower, capital=capital)
+
+
+def _digits(digits: str, tail: str) -> list[Piece]:
+    """A number and what is written without a space behind it: a unit, a power, an ordinal, or part of a name."""
+    lower = tail.lower()
+    if not tail:
+        return [Piece(digits)]
+    if lower in UNITS or lower in {"k", "bn", "mn", "lakh", "crore"}:
+        return [Piece(digits), Piece(lower, after_number=True)]
+    if lower in {"st", "nd", "rd", "th"}:
+        return [Piece(ORDINAL.get(digits + lower, digits))]
+    return [Piece(digits + lower, code=True)]
+
+
+def _read(match: re.Match[str]) -> list[Piece]:
+    """What one match of ``TOKEN`` stands for."""
+    piece, group = match.group(), match.lastgroup
+    lower = piece.lower()
+    match group:
+        case "word":
+            return _named(piece)
+        case "digits" | "tail":
+            return _digits(plain(match["digits"]), match["tail"] or "")
+        case "grouped":
+            return [Piece(plain(piece.replace(",", "")))]
+        case "acronym":
+            return [Piece(lower.replace(".", ""), capital=True)]
+        case "sign":
+            return [Piece(SIGNS[piece], after_number=True)]
+        case "flag" if lower.lstrip("-") in NUMBER_WORDS:
+            return [Piece(lower.lstrip("-"))]
+        case _:
+            return [Piece(lower, code=group != "sharp")]
+
+
+def pieces(text: str) -> list[Piece]:
+    """The pieces of a question in order. White space, case, width, quotes and punctuation do not matter."""
+    written = OWNED_NUMBER.sub("", unicodedata.normalize("NFKC", text).translate(APOSTROPHES))
+    return _strip([piece for match in TOKEN.finditer(written) for piece in _read(match)])
+
+
+def _strip(words: list[Piece]) -> list[Piece]:
+    """Without greetings before and thanks behind; never down to nothing."""
+    start, end, moved = 0, len(words), True
+    while moved:
+        moved = False
+        texts = [word.text for word in words[start : min(end, start + PHRASE)]]
+        for phrase in _BEFORE.get(texts[0] if texts else "", ()):
+            if tuple(texts[: len(phrase)]) == phrase and end - start > len(phrase):
+                start, moved = start + len(phrase), True
+                break
+        texts = [word.text for word in words[max(start, end - PHRASE) : end]]
+        for phrase in _AFTER.get(texts[-1] if texts else "", ()):
+            if tuple(texts[-len(phrase) :]) == phrase and end - start > len(phrase):
+                end, moved = end - len(phrase), True
+                break
+    return words[start:end]
+
+
+def _by(end: int, phrases: Sequence[tuple[str, ...]]) -> dict[str, list[tuple[str, ...]]]:
+    """Phrases by their first or last word, longest first."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in sorted(phrases, key=len, reverse=True):
+        found.setdefault(phrase[end], []).append(phrase)
+    return found
+
+
+_BEFORE: Final = _by(0, BEFORE)
+_AFTER: Final = _by(-1, AFTER)
