@@ -43,6 +43,8 @@ POSITIVE: Final[Mapping[str, Edit]] = {
 }
 _ROUNDS: Final = 8
 """Each question is tried so often for a kind: most have few places to edit."""
+_IDLE_MAX: Final = 3
+"""A question that gave nothing new so often is left alone for this kind."""
 _TRIES: Final = 4
 
 
@@ -54,9 +56,9 @@ def combined(text: str, random: Random) -> str | None:
 
 
 def mixed(text: str, random: Random) -> str | None:
-    """An edit that leaves the answer and one that changes it."""
-    once = _positive(random.choice(sorted(set(POSITIVE) - {"contraction"})), text, random)
-    return None if once is None else NEGATIVE[random.choice(sorted(NEGATIVE))](once, random)
+    """An edit that changes the answer, then one that would leave it."""
+    once = NEGATIVE[random.choice(sorted(NEGATIVE))](text, random)
+    return None if once is None else _positive(random.choice(sorted(POSITIVE)), once, random)
 
 
 def edits(questions: Sequence[str], *, seed: int, per_kind: int) -> list[Pair]:
@@ -66,12 +68,16 @@ def edits(questions: Sequence[str], *, seed: int, per_kind: int) -> list[Pair]:
     """
     pairs: list[Pair] = []
     for kind, edit in NEGATIVE.items():
-        pairs += _of_kind(kind, edit, questions, Random(f"{seed}:{kind}"), per_kind, duplicate=False)
+        pairs += _of_kind(kind, edit, questions, _chance(seed, kind), per_kind, duplicate=False)
     for kind in POSITIVE:
-        pairs += _of_kind(kind, _kept(kind), questions, Random(f"{seed}:{kind}"), per_kind, duplicate=True)
-    pairs += _of_kind("combined", combined, questions, Random(f"{seed}:combined"), per_kind, duplicate=True)
-    pairs += _of_kind("mixed", mixed, questions, Random(f"{seed}:mixed"), per_kind, duplicate=False)
+        pairs += _of_kind(kind, _kept(kind), questions, _chance(seed, kind), per_kind, duplicate=True)
+    pairs += _of_kind("combined", combined, questions, _chance(seed, "combined"), per_kind, duplicate=True)
+    pairs += _of_kind("mixed", mixed, questions, _chance(seed, "mixed"), per_kind, duplicate=False)
     return pairs
+
+
+def _chance(seed: int, kind: str) -> Random:
+    return Random(f"{seed}:{kind}")  # noqa: S311 - nothing secret: the same seed gives the same pairs
 
 
 def counts(pairs: Sequence[Pair]) -> Mapping[str, int]:
@@ -84,21 +90,26 @@ def _of_kind(
 ) -> list[Pair]:
     made: list[Pair] = []
     seen: set[tuple[int, str]] = set()
-    order = list(range(len(questions)))
+    idle = Counter[int]()
     for _ in range(_ROUNDS):
+        order = [group for group in range(len(questions)) if idle[group] < _IDLE_MAX]
         random.shuffle(order)
         for group in order:
             if len(made) >= per_kind:
                 return made
             source = questions[group]
             edited = edit(source, random)
-            if edited is None or edited == source or (group, edited) in seen:
-                continue
-            if not duplicate and canonical(edited) == canonical(source):
+            if edited is None or (group, edited) in seen or not _differs(source, edited, duplicate=duplicate):
+                idle[group] += 1
                 continue
             seen.add((group, edited))
             made.append(Pair(a=source, b=edited, duplicate=duplicate, kind=kind, group=group))
     return made
+
+
+def _differs(source: str, edited: str, *, duplicate: bool) -> bool:
+    """In anything at all; where the answer changes, in more than case and punctuation."""
+    return edited != source if duplicate else canonical(edited) != canonical(source)
 
 
 def _kept(kind: str) -> Edit:

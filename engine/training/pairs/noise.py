@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 from engine.training.pairs import words as lists
+from engine.training.pairs.lists import word_set
 from engine.training.pairs.text import decapitalised, words_of
 
 _ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -34,17 +35,7 @@ def _protected() -> frozenset[str]:
     return frozenset(word for phrase in phrases for word in phrase.split())
 
 
-_NEAR: Final = frozenset(
-    "three there their where were angle angel trial trail dairy diary quite quiet casual causal desert dessert form from"
-    " silver sliver united untied scared sacred claim clam martial marital board broad bored cloud could would world"
-    " affect effect except accept advice advise adapt adopt brake bread breath breathe"
-    " cause course coarse state stake stage place plane plant plate price prize pries right light night might sight"
-    " sound round found bound think thing thins these those whose while white write white these though through thorough"
-    " house horse mouse month mouth money monkey stock stick start smart store story stare share shape sleep steep"
-    " battery better bitter butter letter latter ladder matter mattes later layer water winter winner dinner diner"
-    " charge change chance choose chose lose loose read ready spread class glass grass paint point print plain"
-    " many any every very never ever clean clear learn earn hear heart heat health wealth weather whether".split()
-)
+_NEAR: Final = word_set("near_words")
 
 
 def typo(text: str, random: Random) -> str | None:
@@ -66,7 +57,7 @@ def typo(text: str, random: Random) -> str | None:
         return None
     start, end = random.choice(places)
     new = _slip(text[start:end], random)
-    if new.lower() in _protected() | _NEAR or new == text[start:end]:
+    if new.lower() in _protected() or new.lower() in _NEAR or new == text[start:end]:
         return None
     return text[:start] + new + text[end:]
 
@@ -127,12 +118,13 @@ def _spaces(text: str, random: Random) -> str:
     if not places:
         return "  " + text
     at = random.choice(places)
-    return random.choice((text[:at] + " " + text[at:], " " + text, text + "  "))
+    return text if random.random() < 0.6 else random.choice((text[:at] + " " + text[at:], " " + text))
 
 
 def _quotes(text: str, random: Random) -> str:
-    del random
-    return text.replace('"', "'") if '"' in text else f'"{text}"'
+    if '"' in text:
+        return text.replace('"', "'")
+    return text if random.random() < 0.6 else f'"{text}"'
 
 
 def _apostrophe(text: str, random: Random) -> str:

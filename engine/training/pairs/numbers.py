@@ -9,16 +9,18 @@ from random import Random
 from typing import Final
 
 from engine.training.pairs import words as lists
+from engine.training.pairs.lists import word_set
 from engine.training.pairs.text import put
 
 _NUMBER: Final = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)*")
 _SMALL: Final = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen twenty"
-).split()
-_TENS: Final = "thirty forty fifty sixty seventy eighty ninety".split()
-_ORDINALS: Final = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
-_NUMBER_WORD: Final = re.compile(rf"\b(?:{'|'.join(_SMALL[2:] + _TENS)})\b", re.IGNORECASE)
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
+_TENS: Final = ["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ORDINALS: Final = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+_COUNTING: Final = (*_SMALL[2:], *_TENS)
+_NUMBER_WORD: Final = re.compile(rf"\b(?:{'|'.join(_COUNTING)})\b", re.IGNORECASE)
 _YEAR: Final = re.compile(r"(?:1[5-9]|20)\d\d")
 
 
@@ -49,37 +51,28 @@ def _number_word(text: str, random: Random) -> str | None:
     if not found:
         return None
     match = random.choice(found)
-    new = random.choice([word for word in _SMALL[2:] + _TENS if word != match.group().lower()])
+    new = random.choice([word for word in _COUNTING if word != match.group().lower()])
     return put(text, match.start(), match.end(), new)
 
 
 def _other_number(old: str, random: Random) -> str:
-    if "." in old or "," in old:
-        at = random.choice([i for i, c in enumerate(old) if c.isdigit()])
-        return old[:at] + _digit(old[at], random, first=at == 0) + old[at + 1 :]
+    at = random.choice([i for i, c in enumerate(old) if c.isdigit()])
+    changed = old[:at] + _digit(old[at], random, first=at == 0) + old[at + 1 :]
+    if not old.isdigit():
+        return changed
     if _YEAR.fullmatch(old):
         return str(int(old) + random.choice((-10, -4, -3, -2, -1, 1, 2, 3, 4, 10)))
-    match random.randrange(5):
-        case 0:
-            return old + "0"
-        case 1:
-            return str(int(old) + random.choice((1, 2, 3, 5)))
-        case 2 if len(old) > 1 and old.endswith("0"):
-            return old[:-1]
-        case 3 if len(old) > 1:
-            return old[::-1] if old[::-1] != old and old[-1] != "0" else old[1:] + old[0] + "5"
-        case _:
-            at = random.randrange(len(old))
-            return old[:at] + _digit(old[at], random, first=at == 0) + old[at + 1 :]
+    others = [old + "0", str(int(old) + random.choice((1, 2, 3, 5))), changed, changed]
+    if len(old) > 1:
+        others.append(old[:-1] if old.endswith("0") else old[::-1])
+    return random.choice([other for other in others if other != old])
 
 
 def _digit(old: str, random: Random, *, first: bool) -> str:
     return random.choice([c for c in "123456789" if c != old] + ([] if first or old == "0" else ["0"]))
 
 
-_AMBIGUOUS_UNITS: Final = frozenset(
-    "stone second foot feet yard yards bar month day year min mile percent degrees".split()
-)
+_AMBIGUOUS_UNITS: Final = word_set("ambiguous_units")
 _AFTER_NUMBER: Final = re.compile(r"(?<![\w.])(\d[\d.,]*)(\s?)([A-Za-z°%²/]+|€|£)(?![\w])")
 _MONEY: Final = re.compile(r"([$€£])(?=\d)")
 _UNIT_PLACE: Final = re.compile(r"(?i)\b(?:to|into|in|many|of|per|from|convert|vs)\s+$")
@@ -133,9 +126,11 @@ def _other_unit(name: str, random: Random) -> str:
     if name in "$€£":
         return random.choice([sign for sign in "$€£" if sign != name])
     names = random.choice([names for n, names in enumerate(lists.unit_lines()[line]) if n != item])
+    if name.startswith("°"):
+        return next((n for n in names if n.startswith("°")), names[0])
     words = [n for n in names if n.isalpha() and len(n) > 3] if len(name) > 3 else []
     same = [n for n in words if n.endswith("s") == name.endswith("s")]
-    return (same or words or [n for n in names if n.isascii() or name == "°C"] or list(names))[0]
+    return (same or words or [n for n in names if n.isascii()] or list(names))[0]
 
 
 def number_format(text: str, random: Random) -> str | None:
@@ -152,7 +147,7 @@ _COUNTED: Final = re.compile(
 def _to_words(text: str) -> str | None:
     for match in _COUNTED.finditer(text):
         before = text[: match.start()].split()
-        if before and (before[-1][:1].isupper() and len(before) > 1 or before[-1].lower() in _LABELS):
+        if before and ((before[-1][:1].isupper() and len(before) > 1) or before[-1].lower() in _LABELS):
             continue
         value = int(match.group(1))
         word = next((w for w, v in _worded().items() if v == value and not match.group(1).startswith("0")), None)
@@ -161,16 +156,19 @@ def _to_words(text: str) -> str | None:
     return None
 
 
-_LABELS: Final = frozenset(
-    "python java iphone windows version port row page step line chapter error code node.js android galaxy war"
-    " vitamin ios sql and or question http european top".split()
-)
+_LABELS: Final = word_set("labels_of_numbers")
 
 
 def _to_digits(text: str) -> str | None:
-    found = {word: value for word, value in _worded().items() if value > 1}
-    match = re.search(rf"(?i)\b(?:{'|'.join(sorted(found, key=len, reverse=True))})\b(?! or\b)", text)
-    return text[: match.start()] + str(found[match.group().lower()]) + text[match.end() :] if match else None
+    match = _any_worded().search(text)
+    return text[: match.start()] + str(_worded()[match.group().lower()]) + text[match.end() :] if match else None
+
+
+@cache
+def _any_worded() -> re.Pattern[str]:
+    """2 to 99 in words."""
+    found = sorted((word for word, value in _worded().items() if value > 1), key=len, reverse=True)
+    return re.compile(rf"(?i)\b(?:{'|'.join(found)})\b(?! or\b)")
 
 
 def _separator(text: str) -> str | None:

@@ -89,7 +89,7 @@ def _csv(name: str, lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, ob
                 raise _refused("data_row", where, "another number of fields than the header", _QUOTED)
             yield where, cast("Mapping[str, object]", row)
     except csv.Error as exc:
-        raise _refused("data_row", f"{name}:{reader.line_num}", f"not CSV: {exc}", _QUOTED) from exc
+        raise _refused("data_row", f"{name}:{reader.reader.line_num}", f"not CSV: {exc}", _QUOTED) from exc
 
 
 def _jsonl(name: str, lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -15,7 +15,10 @@ from engine.training.pairs.text import capitalised, decapitalised
 
 _VERB: Final = r"(?P<x>(?!not\b|I\b|you\b|my\b|to\b)[a-z][\w'-]*(?: .+?)?)"
 _THING: Final = r"(?P<x>[^?]+?)"
-_SHORT: Final = r"(?P<x>(?!the\b|my\b|your\b|a good\b|\d|it\b|this\b|there\b|difference)(?:an? )?[\w./#+'-]+(?: [\w#+'-]+){0,2})"
+_SHORT: Final = (
+    r"(?P<x>(?!the\b|my\b|your\b|a good\b|\d|it\b|this\b|there\b|difference)(?:an? )?[\w./#+'-]+"
+    r"(?: [\w#+'-]+){0,2})"
+)
 _THE: Final = r"(?P<x>the (?!difference|opposite|point|best|easiest|fastest|cheapest)[\w' -]+? of [\w' .+#-]+?)"
 
 
@@ -234,12 +237,11 @@ _FAMILIES: Final = (
             "Who {x} {y}?",
             "Who was it that {x} {y}?",
             "Name the person who {x} {y}",
-            "By whom was it that {y} came about: who {x} it?",
         ),
     ),
     Family(
         asked=(r"When (?P<x>is|was) (?P<y>.+?)\??",),
-        said=("When {x} {y}?", "On what date {x} {y}?", "Can you tell me when {y} {x}?", "date of {y}"),
+        said=("When {x} {y}?", "On what date {x} {y}?"),
     ),
 )
 _COMPILED: Final = tuple(

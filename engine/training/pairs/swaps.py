@@ -11,7 +11,8 @@ from random import Random
 from typing import Final
 
 from engine.training.pairs import words as lists
-from engine.training.pairs.text import Span, put, words_of
+from engine.training.pairs.lists import word_set
+from engine.training.pairs.text import Span, phrases_of, put, words_of
 
 Edit = Callable[[str, Random], str | None]
 
@@ -63,57 +64,69 @@ _QUANTIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "more": ("less", "fewer"),
     "enough": ("too much", "too little"),
 }
+_QUANTIFIED: Final = phrases_of(_QUANTIFIERS)
 _NEEDS_NUMBER: Final = frozenset({"under", "over", "up to"})
 _MODALITY: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
-    (r"\bshould I\b", ("did I", "must I", "can I", "could I have")),
-    (r"\bcan I\b", ("should I", "must I", "did I")),
-    (r"\bdo I need to\b", ("am I allowed to", "did I need to", "do I want to")),
-    (r"\bdo I have to\b", ("am I allowed to", "did I have to")),
-    (r"\bdo I need\b", ("can I get", "did I need", "do I already have")),
-    (r"\bdid I need to\b", ("do I need to", "will I need to")),
-    (r"\bhow do I\b", ("should I", "can I", "did I", "how did I", "do I have to")),
-    (r"\bcan you\b(?! (?:tell|show|explain|give|help))", ("should you", "must you", "did you")),
-    (r"^will\b", ("did", "should")),
-    (r"^did\b", ("will", "does", "should")),
-    (r"^do\b(?! I\b)", ("did", "can", "should", "must")),
-    (r"^does\b", ("did", "will", "should", "can")),
-    (r"^can\b(?! (?:I|you)\b)", ("should", "must", "did")),
-    (r"^(?:why|when|where|how) did\b", ("should", "will")),
-    (r"\b(?:what|who|when|where|why) is\b", ("was", "will be")),
-    (r"\b(?:what|who|when|where|why) was\b", ("is", "will be")),
-    (r"\b(?:what|who|where|why) are\b", ("were",)),
-    (r"\bwhat happens if\b", ("what happened when", "what would have happened if")),
-    (r"\bhave to\b", ("be allowed to", "want to")),
-    (r"\bhow does\b", ("did", "should", "will")),
-    (r"\bhow long does\b", ("did",)),
+    (r"\b(?:what|when|where|which|how often|how long) (should I)\b", ("did I", "must I", "can I")),
+    (r"^(should I)\b", ("did I", "must I", "can I", "do I have to")),
+    (r"^(can I)\b", ("should I", "must I", "did I", "do I have to")),
+    (r"\b(?:where|what|when) (can I)\b", ("did I", "should I not", "must I")),
     (
-        r"\bis it possible to\b",
+        r"\b(do I need to|do I have to)\b",
+        ("am I allowed to", "did I need to", "do I want to", "should I avoid having to"),
+    ),
+    (r"\b(do I need)\b", ("can I get", "did I need", "do I already have")),
+    (r"\b(did I need to)\b", ("do I need to", "will I need to")),
+    (r"^(how do I)\b", ("should I", "can I", "did I", "do I have to", "why should I", "who can")),
+    (r"^(can you)\b(?! (?:please|tell|show|explain|give|help))", ("should you", "must you", "did you")),
+    (r"^(will)\b", ("did", "should")),
+    (r"^(did)\b", ("will", "should")),
+    (r"^(do)\b(?! I\b)", ("did", "can", "should", "must")),
+    (r"^(does)\b", ("did", "will", "should", "can")),
+    (r"^(can)\b", ("should", "must", "did")),
+    (r"^(?:why|when|where|how) (did)\b", ("should", "will")),
+    (r"^(?:who|where) (is)\b", ("was", "will be")),
+    (
+        r"\bwhat(?:'s| is) the (weather|price|salary|population|rate|cost)\b",
+        ("past <>", "future <>", "expected <>"),
+    ),
+    (r"\b(what happens if)\b", ("what happened when", "what would have happened if", "why does it matter if")),
+    (r"\b(have to)\b", ("want to", "be allowed to")),
+    (r"^(?:how|how long) (does)\b", ("did", "should", "will")),
+    (
+        r"\b(is it possible to)\b",
         ("is it necessary to", "was it possible to", "is it legal to", "is it a good idea to"),
     ),
-    (r"\bis it (?:safe|legal|normal|bad|rude|illegal) to\b", ("is it possible to", "is it necessary to")),
-    (r"\bI want to\b", ("I wanted to", "I have to", "I don't have to", "I already managed to")),
+    (r"\b(is it (?:safe|legal|normal|bad|rude|illegal) to)\b", ("is it possible to", "is it necessary to")),
+    (r"\b(I want to)\b", ("I never wanted to", "I was told to", "I don't have to", "I already managed to")),
 )
 _WH: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
-    (r"^how (?:do|can|should|did|does)\b", ("why", "when", "where", "how often")),
-    (r"^how to\b", ("when to", "where to", "why")),
-    (r"^how long\b", ("how often", "when", "how far")),
-    (r"^how often\b", ("how long", "how early", "why")),
-    (r"^how much (?:does|do|is|did)\b", ("why", "when", "how long")),
-    (r"^how many\b", ("which", "what kind of")),
+    (r"^(how) (?:do|can|should|did|does)\b", ("why", "when", "where", "how often")),
+    (r"^(how to)\b", ("when to", "where to", "why")),
+    (r"^(how long)\b", ("how often", "when", "how far")),
+    (r"^(how often)\b", ("how long", "how early", "why")),
+    (r"^(how much) (?:does|do|did)\b", ("why", "when", "how long")),
+    (r"^(how many)\b", ("which", "what kind of", "why so many")),
     (
-        r"^how (?:old|tall|deep|heavy|big|far|hot|cold|fast)\b",
-        ("how old", "how heavy", "how wide", "how long ago"),
+        r"^(how (?:old|tall|deep|heavy|big|far|hot|cold|fast))\b",
+        ("how old", "how heavy", "how wide", "how expensive"),
     ),
-    (r"^when\b", ("where", "why", "how", "how often")),
-    (r"^where\b", ("when", "why", "how")),
-    (r"^why\b", ("how", "when", "where", "since when")),
-    (r"^who\b", ("what", "when someone", "how many people")),
-    (r"^what (?:is|are|was|were)\b", ("where", "why", "who", "when")),
-    (r"^what's\b", ("where's", "who's", "when's")),
-    (r"^what (?:should|do|can) I\b", ("when", "where", "why", "how")),
-    (r"^what time (?:is|does|do)\b", ("where", "why", "how often")),
-    (r"^which\b", ("how many", "whose", "why do")),
-    (r"^what (?:\w+s)\b", ("how many", "whose")),
+    (r"^(when)\b", ("where", "why", "how", "how often")),
+    (r"^(where)\b", ("when", "why", "how")),
+    (r"^(why)\b", ("how", "when", "where", "since when")),
+    (r"^(who)\b", ("what", "how many people", "which company")),
+    (
+        r"^(what is) an?\b",
+        ("when should I use", "who invented", "where do I find", "why do I need", "how much is"),
+    ),
+    (
+        r"^(what is|what's|what are|what was|what were) the\b",
+        ("where is", "who decides", "why is there", "when is", "who made"),
+    ),
+    (r"^(what) (?:should|do|can) I\b", ("when", "where", "why", "how")),
+    (r"^(what time) (?:is|does|do)\b", ("where", "why", "how often")),
+    (r"^(which)\b", ("how many", "whose")),
+    (r"^(what) (?!does\b|was\b|is\b)\w+s\b", ("how many", "whose")),
 )
 
 
@@ -133,7 +146,7 @@ def quantifier(text: str, random: Random) -> str | None:
     """All for some, at least for at most, first for last."""
     words = words_of(text)
     choices: list[tuple[Span, str]] = []
-    for span, phrase in words.spans(_QUANTIFIERS, lists.PHRASE_MAX):
+    for span, phrase in words.spans(_QUANTIFIED):
         if phrase in _NEEDS_NUMBER and not re.match(r"\D?\d", words.after(span)):
             continue
         choices += [(span, other) for other in _QUANTIFIERS[phrase]]
@@ -167,9 +180,7 @@ _IDENTIFIER: Final = re.compile(
     r"(?<![\w.@/-])(?:[A-Za-z]+[._][A-Za-z_.]*[A-Za-z](?:\(\))?|[a-z]+(?:[A-Z][a-z]+)+(?:\(\))?|[a-z]+\(\))"
 )
 _SHORT_FLAG: Final = re.compile(r"(?<!\S)([-+])([A-Za-z]{1,3})(?![\w-])")
-_PROSE: Final = frozenset(
-    {"let", "find", "requests", "int", "float", "double", "long", "char", "hex", "tar", "200"}
-)
+_PROSE: Final = word_set("prose")
 
 
 def _is_code(spelled: str) -> bool:
@@ -178,7 +189,7 @@ def _is_code(spelled: str) -> bool:
 
 def _parts(text: str, random: Random) -> list[tuple[Span, str]]:
     """One part of each identifier changed, or a part put behind where none is known."""
-    known = lists.code_names()
+    known = lists.code_parts()
     found: list[tuple[Span, str]] = []
     for match in _IDENTIFIER.finditer(text):
         whole = match.group()
@@ -222,24 +233,10 @@ def _one_of(text: str, choices: Sequence[tuple[Span, str]], random: Random) -> s
 
 
 def _by_pattern(text: str, patterns: Sequence[tuple[str, tuple[str, ...]]], random: Random) -> str | None:
-    """The first pattern that is there; its last word is replaced where the new text is one verb after a wh-word."""
+    """Group 1 of the first pattern that is there, put otherwise."""
     for pattern, others in patterns:
         match = re.search(pattern, text, re.IGNORECASE)
-        if not match:
-            continue
-        new = random.choice(others)
-        old = match.group().split()
-        if len(old) > 1 and patterns is _MODALITY and old[0].lower() in _ASKING and new.split()[0] in _VERBS:
-            new = " ".join([*old[:-1], new])
-        elif len(old) > 1 and patterns is _WH and old[0].lower() in {"how", "what"} and old[-1].lower() in _VERBS:
-            new = f"{new} {' '.join(old[-1:] if old[-1] != 'I' else old[-2:])}"
-        elif patterns is _WH and old[-1] == "I":
-            new = f"{new} {' '.join(old[-2:])}"
-        if new.casefold() == match.group().casefold():
-            return None
-        return put(text, match.start(), match.end(), new)
+        if match:
+            new = random.choice(others).replace("<>", match.group(1))
+            return put(text, *match.span(1), new) if new.casefold() != match.group(1).casefold() else None
     return None
-
-
-_ASKING: Final = frozenset("what who when where why how".split())
-_VERBS: Final = frozenset("do can should did does is are was were will must".split())

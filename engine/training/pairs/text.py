@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _CHUNK: Final = re.compile(r"\S+")
@@ -13,7 +14,9 @@ _OPENING: Final = "\"'([{«“‘"
 _CLOSING: Final = "\"')]}»”’?.,!;:…"
 _POSSESSIVE: Final = ("'s", "’s")
 _CANONICAL: Final = re.compile(r"[\w+#%$€£°=<>]+(?:[.,:/'-]\w+)*|(?<!\S)--?\w[\w-]*")
-_AN: Final = re.compile(r"(?i)(?:[aeio]|u(?!ni|s[aei]|k)|hour|hono|8|11|18)(?!ne\b|u[rcs]o)")
+_AN: Final = re.compile(
+    r"(?:[aeioAEIO](?!ne\b|u[rcs]o)|[uU](?!ni|s[aei]|[KS]\b)|hour|hono|8|11\b|18\b|[FHLMNRSX][A-Z]+\b)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,25 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Phrases:
+    """Phrases to look for."""
+
+    all: frozenset[str]
+    longest: Mapping[str, int]
+    """Words of the longest phrase, by the first word of it."""
+
+
+def phrases_of(folded: Iterable[str]) -> Phrases:
+    """Folded phrases, made ready to be looked for."""
+    known = frozenset(folded)
+    longest: dict[str, int] = {}
+    for phrase in known:
+        parts = phrase.split(" ")
+        longest[parts[0]] = max(longest.get(parts[0], 0), len(parts))
+    return Phrases(known, longest)
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """A text cut at white space, punctuation around each word left off."""
 
@@ -34,15 +56,16 @@ class Words:
     places: tuple[tuple[int, int], ...]
     folded: tuple[str, ...]
 
-    def spans(self, known: Mapping[str, object], longest: int) -> Iterator[tuple[Span, str]]:
+    def spans(self, known: Phrases) -> Iterator[tuple[Span, str]]:
         """The longest phrases of ``known`` from left to right, each with its folded form."""
         at = 0
         while at < len(self.places):
+            longest = known.longest.get(self.folded[at], 0)
             for length in range(min(longest, len(self.places) - at), 0, -1):
                 last = at + length - 1
                 start, end = self.places[at][0], self.places[last][1]
                 phrase = " ".join(self.folded[at : last + 1])
-                if phrase in known and (length == 1 or self.text[start:end].casefold() == phrase):
+                if phrase in known.all and (length == 1 or self.text[start:end].casefold() == phrase):
                     yield Span(start=start, end=end, first=at, last=last), phrase
                     at = last
                     break
@@ -59,6 +82,7 @@ class Words:
         return "" if self.text[span.end : self.places[span.last + 1][0]].strip() else self.folded[span.last + 1]
 
 
+@lru_cache(maxsize=4096)
 def words_of(text: str) -> Words:
     """``text`` as words."""
     places = [place for chunk in _CHUNK.finditer(text) if (place := _stripped(chunk))]
@@ -76,13 +100,15 @@ def _stripped(chunk: re.Match[str]) -> tuple[int, int] | None:
     return (start, start + len(core)) if core else None
 
 
-_CONTRACTED: Final = frozenset("what who where when how why it that there he she let".split())
+_CONTRACTED: Final = frozenset(
+    ["what", "who", "where", "when", "how", "why", "it", "that", "there", "he", "she", "let"]
+)
 
 
 def put(text: str, start: int, end: int, new: str) -> str:
     """``new`` for ``text[start:end]``, with the capital the old one had and the article the new one needs."""
     old = text[start:end]
-    if old[:1].isupper() and new[:1].islower() and not any(c.isupper() for c in new):
+    if old[:1].isupper() and new.partition(" ")[0].islower():
         new = new.upper() if len(old) > 2 and old.isupper() else new[0].upper() + new[1:]
     head, tail = text[:start], text[end:]
     article = re.search(r"\b([Aa])n?\s+$", head)

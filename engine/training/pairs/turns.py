@@ -6,15 +6,31 @@ Each takes a question and a source of chance and gives the edited one, or ``None
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
 from engine.training.pairs.inflect import verb_forms
+from engine.training.pairs.lists import word_set
 from engine.training.pairs.text import capitalised, decapitalised, put
 from engine.training.pairs.words import irregular_verbs
 
-_AUX: Final = "is are was were do does did can could should would will has have".split()
+_AUX: Final = [
+    "is",
+    "are",
+    "was",
+    "were",
+    "do",
+    "does",
+    "did",
+    "can",
+    "could",
+    "should",
+    "would",
+    "will",
+    "has",
+    "have",
+]
 _NOT: Final[Mapping[str, str]] = {aux: {"can": "can't", "will": "won't"}.get(aux, aux + "n't") for aux in _AUX}
 _REMOVALS: Final[Sequence[tuple[str, str]]] = (
     *((rf"\b{negated}\b", aux) for aux, negated in _NOT.items()),
@@ -25,16 +41,20 @@ _REMOVALS: Final[Sequence[tuple[str, str]]] = (
     (r"\bwithout\b", "with"),
     (r"\bwith no\b", "with"),
 )
+_MIDDLE: Final = "(is|are|was|were|do|does|did|can|should|will)"
 _INSERTIONS: Final[Sequence[tuple[str, str]]] = (
     (r"^((?:how|what|when|where|why) (?:do|can|should) (?:I|you|we)) (?!not\b)", r"\1 not "),
-    (r"^((?:should|can|do|must) (?:I|you|we)) (?!not\b)", r"\1 not "),
+    (
+        r"^((?:should|can|do|must) (?:I|you|we)) (?!not\b|tell\b|show\b|explain\b|please\b|give\b|help\b)",
+        r"\1 not ",
+    ),
     (r"^((?:how|when|where|what|why)(?: \w+)? to) ", r"\1 not "),
     (r"\b(if (?:I|you|we|they)) (?!don't|never|am\b|are\b|have\b)", r"\1 don't "),
     (r"\bwith\b(?! (?:me|you|him|her|them)\b)", "without"),
     (r"\b(want|need|like|have) to ", r"\1 not to "),
     (r"\b(I|you|we|they) (want|need|like|have)\b(?! not)", r"\1 don't \2"),
-    (r"^(Is|Are|Was|Were|Do|Does|Did|Can|Could|Should|Will)\b", "<negated>"),
-    (r"(?<=\w )(is|are|was|were|do|does|did|can|could|should|will)\b", "<negated>"),
+    (r"^(Is|Are|Was|Were|Do|Does|Did|Can|Should|Will)\b(?! you\b)", "<negated>"),
+    (rf"^(?:why|who|which [\w ]+?|what \w+s|(?:when|where)(?= (?:can|should|does))) {_MIDDLE}\b", "<negated>"),
     (r"(?<=[a-z] )(causes?|helps?|contains?|happens?|lives?)\b(?! of)", r"never \1"),
     (
         r"^(?=(?:write|list|show|set|turn|open|lock|play|book|remind|skip|translate|convert|use|make|find|give)\b)",
@@ -57,8 +77,7 @@ def _inserted(text: str, pattern: str, how: str) -> str | None:
     if match is None:
         return None
     if how == "<negated>":
-        aux = match.group(1)
-        return put(text, match.start(), match.end(), _NOT[aux.lower()])
+        return put(text, *match.span(1), _NOT[match.group(1).lower()])
     if how == "Don't ":
         return how + decapitalised(text)
     return text[: match.start()] + match.expand(how) + text[match.end() :]
@@ -68,8 +87,8 @@ _STOP: Final = r"(?=[?.!,;]|$| (?:by|in|with|without|for|on|using|under|at|as|an
 _NOUNS: Final = r"(?:(?:a|an|the|my|your|our|his|her)\s)?[\w$€£°+#./-]+(?:\s[\w+#./-]+){0,3}?"
 _FROM_TO: Final = re.compile(rf"(?i)\bfrom ({_NOUNS}) (to|into) ({_NOUNS}){_STOP}")
 _CONVERT: Final = re.compile(
-    rf"(?i)\b(?:convert|translate|change|turn|switch|exchange|migrate|map)(?:ing|ed)? ((?:[\d.,]+ |\"[^\"]+\" )?)({_NOUNS})"
-    rf" (to|into) ({_NOUNS}){_STOP}"
+    r"(?i)\b(?:convert|translate|change|turn|switch|exchange|migrate|map)(?:ing|ed)? "
+    rf"((?:[\d.,]+ |\"[^\"]+\" )?)({_NOUNS}) (to|into) ({_NOUNS}){_STOP}"
 )
 _A_TO_B: Final = re.compile(r"(?i)^()([a-z]{3,}) (to) ([a-z]{3,})$")
 _COMPARED: Final = r"(?:better|worse|\w{2,}er|(?:more|less) \w+)"
@@ -77,17 +96,14 @@ _IS_THAN: Final = re.compile(
     rf"(?i)^((?:why |how much )?(?:is|are|was|were)) ({_NOUNS}) ({_COMPARED}) than ({_NOUNS}){_STOP}"
 )
 _DO_THAN: Final = re.compile(
-    rf"(?i)^((?:why |how much )?(?:do|does|did|can|will)) ({_NOUNS}) (\w+ (?:\w+ )*?{_COMPARED}) than ({_NOUNS}){_STOP}"
+    rf"(?i)^((?:why |how much )?(?:do|does|did|can|will)) ({_NOUNS}) (\w+ (?:\w+ )*?{_COMPARED})"
+    rf" than ({_NOUNS}){_STOP}"
 )
 _INSTEAD: Final = re.compile(
     rf"(?i)\b(use|eat|drink|take|buy|choose|have) ({_NOUNS}) (instead of|rather than) ({_NOUNS}){_STOP}"
 )
 _REPLACE: Final = re.compile(rf"(?i)\b(replace|substitute|swap) ({_NOUNS}) (with|for|by) ({_NOUNS}){_STOP}")
-_TRANSITIVE: Final = (
-    "buy acquire pay sue evict attack defeat beat kill invade conquer eat call hire hit marry own teach contain cause"
-    " affect influence follow invite divorce email report tell love hate help chase bite fight betray support trust"
-    " orbit employ replace fund vaccinate infect absorb cover fear visit train feed hunt join leave"
-).split()
+_TRANSITIVE: Final = sorted(word_set("transitive"))
 _DOES: Final = re.compile(
     rf"(?i)^((?:(?:why|when|where|how|how much|how often|how long) )?(?:did|does|do|can|could|will|should))"
     rf" ({_NOUNS}) ({'|'.join(_TRANSITIVE)}) (?!(?:for|to|from|in)\b)({_NOUNS}){_STOP}"
@@ -111,9 +127,7 @@ def direction(text: str, random: Random) -> str | None:
     return random.choice(found) if found else None
 
 
-_PRONOUNS: Final = frozenset(
-    "i you he she it we they me him her them us this that there everyone anything".split()
-)
+_PRONOUNS: Final = word_set("pronouns")
 
 
 def _turned(text: str, pattern: re.Pattern[str], one: int, other: int) -> str | None:

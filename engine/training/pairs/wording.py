@@ -39,18 +39,41 @@ def synonym(text: str, random: Random) -> str | None:
 
 def spelling(text: str, random: Random) -> str | None:
     """The British spelling of an American word, or the other way round."""
-    known = lists.spellings()
-    return _one_of(text, [(span, known[word]) for span, word in words_of(text).spans(known, 1)], random)
+    known, phrases = lists.spellings(), lists.spelling_phrases()
+    return _one_of(text, [(span, known[word]) for span, word in words_of(text).spans(phrases)], random)
 
 
 _CONTRACTIONS: Final[Sequence[tuple[str, str]]] = tuple(
     (pair.partition("/")[0], pair.partition("/")[2])
-    for pair in (
-        "what is/what's;where is/where's;who is/who's;how is/how's;when is/when's;that is/that's;it is/it's;"
-        "there is/there's;I am/I'm;I have/I've;I would/I'd;I will/I'll;you are/you're;they are/they're;"
-        "do not/don't;does not/doesn't;did not/didn't;is not/isn't;are not/aren't;was not/wasn't;cannot/can't;"
-        "can not/can't;could not/couldn't;should not/shouldn't;will not/won't;would not/wouldn't;have not/haven't"
-    ).split(";")
+    for pair in [
+        "what is/what's",
+        "where is/where's",
+        "who is/who's",
+        "how is/how's",
+        "when is/when's",
+        "that is/that's",
+        "it is/it's",
+        "there is/there's",
+        "I am/I'm",
+        "I have/I've",
+        "I would/I'd",
+        "I will/I'll",
+        "you are/you're",
+        "they are/they're",
+        "do not/don't",
+        "does not/doesn't",
+        "did not/didn't",
+        "is not/isn't",
+        "are not/aren't",
+        "was not/wasn't",
+        "cannot/can't",
+        "can not/can't",
+        "could not/couldn't",
+        "should not/shouldn't",
+        "will not/won't",
+        "would not/wouldn't",
+        "have not/haven't",
+    ]
 )
 
 
@@ -60,7 +83,7 @@ def contraction(text: str, random: Random) -> str | None:
     found: list[str] = []
     for long, short in _CONTRACTIONS:
         found += [_replaced(plain, long, short), _replaced(plain, short, long)]
-        if short != "I'd" and short != "I'll":
+        if short not in {"I'd", "I'll"}:
             found.append(_replaced(plain, short, short.replace("'", "")))
     negated = re.match(
         r"(?i)^(.*?\b)(do|does|is|are|can|should|won|did)n?'t (I|you|my \w+|this|they|we) (.+)$", plain
@@ -165,7 +188,9 @@ def person(text: str, random: Random) -> str | None:
     if _ANYBODY.search(text) and not _PERSONAL.search(text):
         found.append(re.sub(r"(?i)\b(?:I|my|me|myself|mine)\b(?!')", lambda m: _PERSONS[m.group().lower()], text))
         if not re.search(r"(?i)\b(?:my|me|myself)\b", text):
-            found.append(re.sub(r"(?i)\bdo I\b", "does one", re.sub(r"\b(can|should|would) I\b", r"\1 one", text)))
+            found.append(
+                re.sub(r"(?i)\bdo I\b", "does one", re.sub(r"(?i)\b(can|should|would) I\b", r"\1 one", text))
+            )
     elif re.match(r"(?i)^(?:how|when|where|why|what) (?:do|can|should) you\b", text) and "yourself" not in text:
         found.append(re.sub(r"(?i)\byour\b", "my", re.sub(r"(?i)\byou\b", "I", text, count=1)))
     if _ARTICLE.search(text) and '"' not in text:

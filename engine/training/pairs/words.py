@@ -8,34 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.resources import files
 from random import Random
 from typing import Final
 
 from engine.training.pairs.inflect import plural, verb_forms
-from engine.training.pairs.text import Span, Words
+from engine.training.pairs.lists import data_lines, word_set
+from engine.training.pairs.text import Phrases, Span, Words, phrases_of
 
-PHRASE_MAX: Final = 6
-"""No phrase of the lists has more words."""
-DETERMINERS: Final = frozenset(
-    "a an the my your his her its our their this that these those some any no every each".split()
-)
-BARE_BEFORE: Final = frozenset(
-    "to i you we they one people not and or can can't could should would will won't must do don't please never"
-    " always me let let's help may might cannot shouldn't".split()
-)
+DETERMINERS: Final = word_set("determiners")
+BARE_BEFORE: Final = word_set("bare_before")
 """After these comes the bare form of a verb."""
-PERFECT: Final = frozenset("have has had been is are was were be being get gets got haven't hasn't isn't".split())
-_ADJECTIVE_BEFORE: Final = DETERMINERS | frozenset(
-    "is are was were be being been very too so more most how really feel get look seem as and or not quite isn't"
-    " with for of two three some without good in what".split()
-)
-_LOWER_AMBIGUOUS: Final = frozenset(
-    "go swift rust march may turkey nice cork mali chad jordan georgia signal wise visa meta oracle shell puma ups"
-    " notion zoom opera brave express flask rails helm julia dart c r perth mercury ford emirates polish us la bp hp"
-    " bath reading guinea bern cologne bali slack discord stripe target amazon sun ruby perl scala tesla newton dart"
-    " get post put delete patch head options select insert update drop where having find".split()
-)
+PERFECT: Final = word_set("perfect")
+_ADJECTIVE_BEFORE: Final = word_set("adjective_before")
+_LOWER_AMBIGUOUS: Final = word_set("not_names_in_lower_case")
 """In a text without capitals these are words, not names."""
 
 
@@ -54,10 +39,15 @@ class Lexicon:
 
     senses: Mapping[str, Sequence[Sense]]
 
+    @cached_property
+    def phrases(self) -> Phrases:
+        """The forms, to look for."""
+        return phrases_of(self.senses)
+
     def choices(self, words: Words) -> Iterator[tuple[Span, str]]:
         """Each place where a word may be put for another one, with each word that may."""
-        taken = list(words.spans(fixed_phrases(), PHRASE_MAX))
-        for span, phrase in words.spans(self.senses, PHRASE_MAX):
+        taken = list(words.spans(fixed_phrases()))
+        for span, phrase in words.spans(self.phrases):
             if any(f.first <= span.first <= f.last and phrase != p for f, p in taken):
                 continue
             for sense in self.senses[phrase]:
@@ -92,7 +82,7 @@ def _stands(sense: Sense, other: str, after: str) -> bool:
     return not (sense.word_class == "a" and joined) or after in _AFTER_PREDICATE
 
 
-_AFTER_PREDICATE: Final = frozenset(["", *"to for in and or than if when on with at after before".split()])
+_AFTER_PREDICATE: Final = word_set("after_predicate") | {""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +115,20 @@ class Names:
                         found.setdefault(several.spelled.casefold(), []).append(several)
         return found
 
+    @cached_property
+    def phrases(self) -> Phrases:
+        """The names, to look for."""
+        return phrases_of(self.by_phrase)
+
     def found(self, words: Words) -> Iterator[tuple[Span, Name]]:
         """Each name in the text, in the spelling it has there."""
         lower = words.text.lower() == words.text
-        for span, phrase in words.spans(self.by_phrase, PHRASE_MAX):
+        for span, phrase in words.spans(self.phrases):
             written = words.text[span.start : span.end]
             for name in self.by_phrase[phrase]:
                 proper = name.spelled != name.spelled.lower()
+                if proper and span.first == 0 and phrase in _LOWER_AMBIGUOUS:
+                    continue
                 if (proper and (written == name.spelled or (lower and phrase not in _LOWER_AMBIGUOUS))) or (
                     not proper and (written == phrase or (span.first == 0 and written.casefold() == phrase))
                 ):
@@ -145,12 +142,6 @@ class Names:
         return plural(spelled) if name.form else spelled
 
 
-def data_lines(name: str) -> list[str]:
-    """The lines of a file of the lists, without comments."""
-    text = files(__package__ or "").joinpath("data", name).read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("# ")]
-
-
 @cache
 def irregular_verbs() -> Mapping[str, tuple[str, str]]:
     """Past and participle by base."""
@@ -158,9 +149,9 @@ def irregular_verbs() -> Mapping[str, tuple[str, str]]:
 
 
 @cache
-def fixed_phrases() -> Mapping[str, bool]:
+def fixed_phrases() -> Phrases:
     """Phrases of which no single word is put for another."""
-    return dict.fromkeys(data_lines("fixed.txt"), True)
+    return phrases_of(data_lines("fixed.txt"))
 
 
 @cache
@@ -188,10 +179,22 @@ def code_names() -> Names:
 
 
 @cache
+def code_parts() -> Names:
+    """Verbs and nouns that identifiers are put together from."""
+    return _names("code_parts.txt")
+
+
+@cache
 def spellings() -> Mapping[str, str]:
     """British by American and American by British."""
     pairs = [tuple(line.split()) for line in data_lines("spelling.txt")]
     return {old: new for british, american in pairs for old, new in ((british, american), (american, british))}
+
+
+@cache
+def spelling_phrases() -> Phrases:
+    """The words of ``spellings``, to look for."""
+    return phrases_of(spellings())
 
 
 @cache
@@ -204,12 +207,15 @@ def _lexicon(file: str, kept: frozenset[str]) -> Lexicon:
     senses: dict[str, list[Sense]] = {}
     for line in data_lines(file):
         word_class, _, rest = line.partition(" ")
-        lemmas = [lemma.strip() for lemma in rest.split(",")]
+        directed = " > " in rest
+        lemmas = [lemma.strip() for lemma in rest.replace(" > ", ",").split(",")]
         forms = [_forms(lemma, word_class) for lemma in lemmas]
         for number, lemma in enumerate(lemmas):
-            if lemma in kept:
+            if lemma in kept or (directed and number):
                 continue
             for form, spelled in enumerate(forms[number]):
+                if spelled in kept:
+                    continue
                 others = tuple(f[form] for n, f in enumerate(forms) if n != number and f[form] != spelled)
                 if others:
                     sense = Sense(word_class=word_class, form=form, others=others)
