@@ -1,14 +1,17 @@
-"""The exact cache of one engine: its Redis, embedded or real, behind its own breaker. Opened with the engine."""
+"""The answer cache of one engine: its Redis, embedded or real, behind its own breaker. Opened with the engine."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 from redis.asyncio import Redis
 
 from configs.settings import Settings
-from engine.cache.exact import RedisExactCache
+from engine.cache.leases import GuardedLeases, Leases
+from engine.cache.redis_leases import RedisLeases
+from engine.cache.store import RedisAnswerCache
 from engine.cached import AnswerCache
 from engine.embedded import Hold, ReattachingCache
 from engine.redis_client import connect
@@ -23,13 +26,22 @@ CACHE = f"{STORES}redis.cache"
 """Breaker key of the cache."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCache:
+    """The cache's Redis, and what is kept in it, each behind the one breaker."""
+
+    client: Redis
+    store: AnswerCache
+    leases: Leases
+
+
 async def open_cache(
     settings: Settings, breakers: LocalBreakerStore, stack: AsyncExitStack, degraded: dict[str, str]
-) -> tuple[Redis | None, AnswerCache | None]:
-    """The cache and its client, or nothing with the reason in ``degraded``."""
+) -> OpenCache | None:
+    """The cache, or nothing with the reason in ``degraded``."""
     redis = settings.redis
     if not settings.cache.enabled:
-        return None, None
+        return None
     hold: Hold | None = None
     if redis.cache_url is not None:
         client = connect(redis.cache_url.get_secret_value(), None, redis)
@@ -40,11 +52,17 @@ async def open_cache(
             attachment = await hold.get()
         except BackendUnavailable as exc:
             degraded["cache"] = str(exc)
-            return None, None
+            return None
         client = connect(attachment.address, attachment.secret, redis)
     stack.push_async_callback(client.aclose)
-    cache: AnswerCache = RedisExactCache(client, entry_bytes_max=settings.cache.entry_bytes_max)
+    store: AnswerCache = RedisAnswerCache(client, settings.cache)
     if hold is not None:
-        cache = ReattachingCache(cache, hold)
+        store = ReattachingCache(store, hold)
     guard = StoreGuard(breakers)
-    return client, ShieldedCache(cache, guard, subject=CACHE, timeout_s=redis.timeout_s, places=redis.pool_max)
+    return OpenCache(
+        client=client,
+        store=ShieldedCache(store, guard, subject=CACHE, timeout_s=redis.timeout_s, places=redis.pool_max),
+        leases=GuardedLeases(
+            RedisLeases(client), guard, subject=CACHE, timeout_s=redis.timeout_s, places=redis.pool_max
+        ),
+    )

@@ -6,14 +6,18 @@ anew: the engine that notices does. Address and secret of a Redis stay the same,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from engine.cached import AnswerCache, CachedAnswer
+from engine.cached import AnswerCache, CachedAnswer, CacheStats, Entry, Found, Lookup, Near, Observation, Place
 from engine.once import Once
 from memory.embedded.attach import Attachment
 from memory.errors import BackendUnavailable
+
+if TYPE_CHECKING:  # attaching needs no arrays
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -65,17 +69,59 @@ class ReattachingCache:
         self._cache = cache
         self._hold = hold
 
-    async def get(self, key: str) -> CachedAnswer | None:
-        """The stored answer, or ``None``."""
-        return await self._again(partial(self._cache.get, key))
+    async def get(self, lookup: Lookup) -> Found:
+        """See ``AnswerCache``."""
+        return await self._again(partial(self._cache.get, lookup))
 
-    async def put(self, key: str, answer: CachedAnswer, *, ttl_s: int) -> None:
-        """Store for ``ttl_s`` seconds."""
-        await self._again(partial(self._cache.put, key, answer, ttl_s=ttl_s))
+    async def nearest(
+        self, lookup: Lookup, vector: NDArray[np.float32], *, count: int, similarity_min: float
+    ) -> tuple[Near, ...]:
+        """See ``AnswerCache``."""
+        call = partial(self._cache.nearest, lookup, vector, count=count, similarity_min=similarity_min)
+        return await self._again(call)
 
-    async def delete(self, key: str) -> bool:
-        """Forget one entry; whether there was one."""
-        return await self._again(partial(self._cache.delete, key))
+    async def read(self, place: Place, *, epoch: str) -> CachedAnswer | None:
+        """See ``AnswerCache``."""
+        return await self._again(partial(self._cache.read, place, epoch=epoch))
+
+    async def put(self, entry: Entry) -> bool:
+        """See ``AnswerCache``."""
+        return await self._again(partial(self._cache.put, entry))
+
+    async def touch(self, hits: Mapping[Place, int]) -> None:
+        """See ``AnswerCache``."""
+        await self._again(partial(self._cache.touch, hits))
+
+    async def observe(self, place: Place, observation: Observation) -> None:
+        """See ``AnswerCache``."""
+        await self._again(partial(self._cache.observe, place, observation))
+
+    async def delete(self, places: tuple[Place, ...]) -> int:
+        """See ``AnswerCache``."""
+        return await self._again(partial(self._cache.delete, places))
+
+    async def entries(self) -> AsyncIterator[Entry]:
+        """See ``AnswerCache``. Starts again only while nothing was handed out, so that nothing comes twice."""
+        entries = self._cache.entries()
+        seen = self._hold.peek()
+        try:
+            first = await anext(entries, None)
+        except BackendUnavailable:
+            await self._hold.renew(seen)
+            entries = self._cache.entries()
+            first = await anext(entries, None)
+        if first is not None:
+            yield first
+            async for entry in entries:
+                yield entry
+
+    async def bump(self, owner: str) -> str:
+        """See ``AnswerCache``."""
+        return await self._again(partial(self._cache.bump, owner))
+
+    async def stats(self) -> CacheStats:
+        """See ``AnswerCache``."""
+        return await self._again(self._cache.stats)
 
     async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
         seen = self._hold.peek()

@@ -7,24 +7,28 @@ Nothing inside knows that it is wrapped. One ``ShieldedModel`` or ``ShieldedAgen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agents.contract import Agent, ChatModel, Chunk, ModelRef, Task
 from agents.errors import CallFailed
 from configs.catalogue import AgentCapability
 from configs.kernel import Deadline, Failure, FailureKind, Message, Sampling
 from configs.settings import BreakerSettings
-from engine.cached import AnswerCache, CachedAnswer
+from engine.cached import AnswerCache, CachedAnswer, CacheStats, Entry, Found, Lookup, Near, Observation, Place
 from engine.contract import BreakerView, Refusal
 from engine.resilience.attempt import CallReport
 from engine.resilience.errors import CallRefused
 from engine.resilience.local import Listener, LocalBreakerStore
 from engine.resilience.routes import Route
 from engine.resilience.shield import Shield
+
+if TYPE_CHECKING:  # a shield needs no arrays
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -201,17 +205,55 @@ class ShieldedCache:
         self._subject = subject
         self._timeout_s = timeout_s
 
-    async def get(self, key: str) -> CachedAnswer | None:
-        """The stored answer, or ``None``."""
-        async with self._places:
-            return await self._guard(self._subject, partial(self._cache.get, key), self._timeout_s)
+    async def get(self, lookup: Lookup) -> Found:
+        """See ``AnswerCache``."""
+        return await self._guarded(partial(self._cache.get, lookup))
 
-    async def put(self, key: str, answer: CachedAnswer, *, ttl_s: int) -> None:
-        """Store for ``ttl_s`` seconds."""
-        async with self._places:
-            await self._guard(self._subject, partial(self._cache.put, key, answer, ttl_s=ttl_s), self._timeout_s)
+    async def nearest(
+        self, lookup: Lookup, vector: NDArray[np.float32], *, count: int, similarity_min: float
+    ) -> tuple[Near, ...]:
+        """See ``AnswerCache``."""
+        call = partial(self._cache.nearest, lookup, vector, count=count, similarity_min=similarity_min)
+        return await self._guarded(call)
 
-    async def delete(self, key: str) -> bool:
-        """Forget one entry; whether there was one."""
+    async def read(self, place: Place, *, epoch: str) -> CachedAnswer | None:
+        """See ``AnswerCache``."""
+        return await self._guarded(partial(self._cache.read, place, epoch=epoch))
+
+    async def put(self, entry: Entry) -> bool:
+        """See ``AnswerCache``."""
+        return await self._guarded(partial(self._cache.put, entry))
+
+    async def touch(self, hits: Mapping[Place, int]) -> None:
+        """See ``AnswerCache``."""
+        await self._guarded(partial(self._cache.touch, hits))
+
+    async def observe(self, place: Place, observation: Observation) -> None:
+        """See ``AnswerCache``."""
+        await self._guarded(partial(self._cache.observe, place, observation))
+
+    async def delete(self, places: tuple[Place, ...]) -> int:
+        """See ``AnswerCache``."""
+        return await self._guarded(partial(self._cache.delete, places))
+
+    async def entries(self) -> AsyncIterator[Entry]:
+        """See ``AnswerCache``. Each step to the next entry is a call of its own."""
+        entries = self._cache.entries()
+        while (entry := await self._guarded(partial(_following, entries))) is not None:
+            yield entry
+
+    async def bump(self, owner: str) -> str:
+        """See ``AnswerCache``."""
+        return await self._guarded(partial(self._cache.bump, owner))
+
+    async def stats(self) -> CacheStats:
+        """See ``AnswerCache``."""
+        return await self._guarded(self._cache.stats)
+
+    async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
         async with self._places:
-            return await self._guard(self._subject, partial(self._cache.delete, key), self._timeout_s)
+            return await self._guard(self._subject, call, self._timeout_s)
+
+
+async def _following(entries: AsyncIterator[Entry]) -> Entry | None:
+    return await anext(entries, None)

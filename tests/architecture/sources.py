@@ -33,7 +33,7 @@ class Source:
 
     @property
     def module(self) -> str:
-        """Dotted name: ``engine/cache/exact.py`` is ``engine.cache.exact``."""
+        """Dotted name: ``engine/cache/store.py`` is ``engine.cache.store``."""
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
     @property

@@ -11,9 +11,11 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 from redis.asyncio import Redis
 
+from configs.caching import CacheSettings
 from configs.kernel import Failure, FailureKind, Outcome
 from configs.settings import BreakerSettings, RedisSettings
-from engine.cache.exact import RedisExactCache
+from engine.cache.store import RedisAnswerCache
+from engine.cached import Lookup, Place
 from engine.contract import BreakerState
 from engine.redis_client import connect
 from engine.resilience.classify import classify
@@ -23,6 +25,7 @@ from memory.errors import BackendUnavailable
 from memory.translate import failure_of
 
 K = FailureKind
+LOOKUP = Lookup(own=Place(owner="0" * 32, scope="0" * 64, key="0" * 64), shared=None)
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -129,9 +132,9 @@ async def test_a_cache_that_wants_a_password_is_named_clearly_and_parked_at_once
     breaker = store.of("store:redis.cache")
     async with server(replies("-NOAUTH Authentication required.")) as port:
         redis = client(port)
-        cache = RedisExactCache(redis, entry_bytes_max=100)
+        cache = RedisAnswerCache(redis, CacheSettings())
         with pytest.raises(BackendUnavailable) as caught:
-            await breaker.run(lambda: cache.get("k"))
+            await breaker.run(lambda: cache.get(LOOKUP))
         await redis.aclose()
     assert "it wants a password, and there is none (NOAUTH)" in caught.value.message
     assert "redis.cache_url" in caught.value.hint
@@ -146,9 +149,9 @@ async def test_a_cache_that_is_loading_counts_as_a_failure_and_is_not_parked() -
     breaker = store.of("store:redis.cache")
     async with server(replies("-LOADING Redis is loading the dataset in memory")) as port:
         redis = client(port)
-        cache = RedisExactCache(redis, entry_bytes_max=100)
+        cache = RedisAnswerCache(redis, CacheSettings())
         with pytest.raises(BackendUnavailable, match="loading its data"):
-            await breaker.run(lambda: cache.get("k"))
+            await breaker.run(lambda: cache.get(LOOKUP))
         await redis.aclose()
     assert breaker.view().consecutive_failures == 1
     assert breaker.view().state is BreakerState.CLOSED

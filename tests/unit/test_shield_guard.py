@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from agents.errors import CallFailed
+from configs.caching import CacheSettings
 from configs.kernel import FailureKind
-from engine.cached import CachedAnswer
+from engine.cache.inmemory import InMemoryAnswerCache
+from engine.cached import AnswerCache, Entry, Observation
 from engine.contract import BreakerState
+from engine.embedded import Hold, ReattachingCache
 from engine.resilience.errors import CallRefused
 from engine.resilience.shielded import ShieldedCache, StoreGuard, one_failure_per_request
+from memory.embedded.attach import Attachment
+from memory.errors import BackendUnavailable
+from tests.support.answer_caches import at_angle, entry, lookup, place
 from tests.support.shield_lab import Lab, failure, pause
 from tests.support.virtual_time import on_virtual_time
 
@@ -167,41 +177,131 @@ async def test_a_guarded_probe_is_alone() -> None:
     assert (results.count(7), store.calls) == (1, 1)
 
 
-class MemoryCache:
-    """An ``AnswerCache`` that notes what it is asked."""
+class Watched(InMemoryAnswerCache):
+    """An ``AnswerCache`` that asks ``before`` at the begin of every call."""
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[object, ...]] = []
-        self.takes_s = 0.0
+    def __init__(self, before: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(CacheSettings(), now_s=lambda: 0.0)
+        self.before = before
 
-    async def get(self, key: str) -> CachedAnswer | None:
-        self.asked.append(("get", key))
-        await pause(self.takes_s)
+    def __getattribute__(self, name: str) -> object:
+        found = super().__getattribute__(name)
 
-    async def put(self, key: str, answer: CachedAnswer, *, ttl_s: int) -> None:
-        self.asked.append(("put", key, answer, ttl_s))
+        async def watched(*args: object, **more: object) -> object:
+            await self.before()
+            return await found(*args, **more)
 
-    async def delete(self, key: str) -> bool:
-        self.asked.append(("delete", key))
-        return True
+        return watched if name in METHODS else found
+
+    async def entries(self) -> AsyncIterator[Entry]:
+        await self.before()
+        async for one in super().entries():
+            yield one
+
+
+METHODS = ("get", "nearest", "read", "put", "touch", "observe", "delete", "bump", "stats")
+AT = place("q")
+
+
+def every_call(cache: AnswerCache) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Each method of the Protocol once."""
+    return {
+        "put": lambda: cache.put(entry(AT, degrees=0.0)),
+        "get": lambda: cache.get(lookup("q")),
+        "nearest": lambda: cache.nearest(lookup("q"), at_angle(0.0), count=4, similarity_min=0.5),
+        "read": lambda: cache.read(AT, epoch=""),
+        "touch": lambda: cache.touch({AT: 7}),
+        "observe": lambda: cache.observe(AT, Observation(score=0.5, right=True)),
+        "stats": cache.stats,
+        "bump": lambda: cache.bump(AT.owner),
+        "entries": lambda: listed(cache),
+        "delete": lambda: cache.delete((AT,)),
+    }
+
+
+async def listed(cache: AnswerCache) -> list[Entry]:
+    """Every entry."""
+    return [one async for one in cache.entries()]
+
+
+@on_virtual_time
+@pytest.mark.req("brk.everywhere")
+async def test_a_shielded_cache_says_what_the_cache_says() -> None:
+    """Every method reaches the cache, with all that it is given."""
+    bare, behind = InMemoryAnswerCache(CacheSettings(), now_s=lambda: 0.0), Watched(partial(pause, 0.1))
+    shielded = ShieldedCache(behind, StoreGuard(Lab().store), subject=STORE, timeout_s=0.25, places=2)
+    assert set(every_call(bare)) == {*METHODS, "entries"}
+    for (name, call), through in zip(every_call(bare).items(), every_call(shielded).values(), strict=True):
+        said, heard = await call(), await through()
+        assert heard == said or name == "bump", name
+        assert heard is None or heard, name
 
 
 @on_virtual_time
 @pytest.mark.req("brk.everywhere")
 async def test_a_shielded_cache_is_a_cache_until_it_is_dead() -> None:
-    """Every method reaches the cache; after five timeouts none does, and each costs nothing."""
-    lab, cache = Lab(), MemoryCache()
-    shielded = ShieldedCache(cache, StoreGuard(lab.store), subject=STORE, timeout_s=0.25, places=2)
-    answer = object()
-    assert await shielded.get("k") is None
-    await shielded.put("k", answer, ttl_s=9)
-    assert await shielded.delete("k") is True
-    assert cache.asked == [("get", "k"), ("put", "k", answer, 9), ("delete", "k")]
-    cache.takes_s = 9.0
-    for _ in range(5):
+    """After five timeouts no method reaches it, and each costs nothing."""
+    lab, calls = Lab(), 0
+
+    async def dead() -> None:
+        nonlocal calls
+        calls += 1
+        await pause(9.0)
+
+    shielded = ShieldedCache(Watched(dead), StoreGuard(lab.store), subject=STORE, timeout_s=0.25, places=2)
+    for name in ("entries", "get", "put", "nearest", "stats"):
         with pytest.raises(CallFailed):
-            await shielded.get("k")
-    for call in (shielded.get("k"), shielded.put("k", answer, ttl_s=9), shielded.delete("k")):
+            await every_call(shielded)[name]()
+    for call in every_call(shielded).values():
         with pytest.raises(CallRefused):
-            await call
-    assert (lab.elapsed_s, len(cache.asked), lab.view(STORE).state) == (1.25, 8, BreakerState.OPEN)
+            await call()
+    assert (lab.elapsed_s, calls, lab.view(STORE).state) == (1.25, 5, BreakerState.OPEN)
+
+
+@on_virtual_time
+@pytest.mark.req("serve.embedded")
+@pytest.mark.parametrize("name", [*METHODS, "entries"])
+async def test_a_cache_whose_server_has_gone_is_attached_again_once(name: str) -> None:
+    """Every method is asked once more on the new server; when that fails as well, the caller hears it."""
+    attached, needed = 0, 1
+
+    async def attach() -> Attachment:
+        nonlocal attached
+        attached += 1
+        return cast("Attachment", SimpleNamespace(abandon=lambda: None))
+
+    async def gone() -> None:
+        if attached < needed:
+            raise BackendUnavailable("redis.cache", "gone")
+
+    reattaching = ReattachingCache(Watched(gone), Hold(attach))
+    await every_call(reattaching)[name]()
+    assert attached == 1
+    await every_call(reattaching)[name]()
+    assert attached == 1
+    needed = 9
+    with pytest.raises(BackendUnavailable):
+        await every_call(reattaching)[name]()
+    assert attached == 2
+
+
+@on_virtual_time
+async def test_a_listing_that_breaks_off_does_not_begin_again() -> None:
+    """What was handed out would come twice."""
+    asked = 0
+
+    class Breaking(InMemoryAnswerCache):
+        async def entries(self) -> AsyncIterator[Entry]:
+            nonlocal asked
+            asked += 1
+            yield entry(AT)
+            raise BackendUnavailable("redis.cache", "gone")
+
+    async def attach() -> Attachment:
+        return cast("Attachment", SimpleNamespace(abandon=lambda: None))
+
+    listing = ReattachingCache(Breaking(CacheSettings(), now_s=lambda: 0.0), Hold(attach)).entries()
+    assert await anext(listing) == entry(AT)
+    with pytest.raises(BackendUnavailable):
+        await anext(listing)
+    assert asked == 1
