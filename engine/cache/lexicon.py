@@ -83,7 +83,7 @@ def same_family(a: str, b: str) -> bool:
     left, right = bases(a), bases(b)
     if set(left) & set(right):
         return True
-    if opposites(a, b):
+    if opposites(a, b) or _rivals(a, b):
         return False
     if any(x.families & y.families for x, y in _entries(a, b)):
         return True
@@ -147,11 +147,15 @@ def related(a: str, b: str) -> bool:
 
 
 def _rivals(a: str, b: str) -> bool:
-    """Both stand in one line of our names, so they are different things whatever a dictionary says."""
+    """Two names of one kind are different things, whatever else they have in common: Niger and Nigeria."""
     same = dictionary().same
     if same.get(a, frozenset()) & same.get(b, frozenset()):
         return False
-    return bool(_names(a) & _names(b))
+    if _names(a) & _names(b):
+        return True
+    if not (is_name(a) and is_name(b) and classes(a) & classes(b) & STRONG):
+        return False
+    return not any(x.synsets & y.synsets for x, y in _entries(a, b))
 
 
 def _names(word: str) -> frozenset[str]:

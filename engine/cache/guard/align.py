@@ -16,6 +16,8 @@ from typing import Final
 from engine.cache import lexicon
 from engine.cache.guard.text import Token, tokens
 
+FEW: Final = 2
+"""Words that may differ in what is still much the same question."""
 CELLS: Final = 4_096
 """Of the alignment table; larger differences are compared as bags of words."""
 
@@ -65,7 +67,12 @@ class Compared:
     @property
     def near(self) -> bool:
         """The same question but for a word or two, so that each word left counts."""
-        return self.unexplained <= 2 and self.overlap >= 0.5
+        return self.unexplained <= FEW and self.overlap >= 0.5
+
+    @property
+    def alike(self) -> bool:
+        """All but a word or two is the same to the letter, little words included."""
+        return self.unexplained <= FEW and self.overlap > 0 and self.fillers_apart <= FEW
 
 
 @dataclass(slots=True)

@@ -9,8 +9,6 @@ from engine.cache.guard.align import Compared, Left
 
 LOOKED_UP: Final = 400
 """Pairs of words left that are looked up; with more, the questions have little to do with each other."""
-SAME_REST: Final = 2
-"""Little words that may differ when all else is called the same."""
 
 
 def named(word: Left) -> bool:
@@ -36,9 +34,9 @@ def _exchanged(compared: Compared, one: Left, other: Left) -> bool:
     names = named(one) + named(other)
     if lexicon.rival_names(one.token.text, other.token.text) and (names == 2 or compared.near):
         return True
-    if not names or one.gap != other.gap or not compared.near:
+    if not names or one.gap != other.gap:
         return False
-    return names == 2 or compared.fillers_apart <= SAME_REST
+    return compared.alike or (names == 2 and compared.near)
 
 
 def word(compared: Compared) -> str | None:
@@ -50,6 +48,6 @@ def word(compared: Compared) -> str | None:
     one, other = next(iter(mine.values())), next(iter(theirs.values()))
     if one.gap != other.gap or lexicon.related(one.token.text, other.token.text):
         return None
-    if compared.fillers_apart > SAME_REST and not lexicon.same_class(one.token.text, other.token.text):
+    if not compared.alike and not lexicon.same_class(one.token.text, other.token.text):
         return None
     return f"{one.token.text} against {other.token.text}"

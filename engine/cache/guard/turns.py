@@ -14,8 +14,6 @@ from engine.cache.guard.wording import DIRECTED, STRICT_QUANTITIES, SYMMETRIC, T
 HALF: Final = 0.5
 MUCH: Final = 0.7
 """Shares of the longer question's content: below, the little words of two questions say nothing about each other."""
-SAME_REST: Final = 2
-"""Little words that may differ when one of them is said to turn the question."""
 QUOTED: Final = 4
 """Words shown of a turned passage."""
 LOOKED_UP: Final = 400
@@ -42,7 +40,7 @@ def antonym(compared: Compared) -> str | None:
             here = compared.near or (mine.gap == theirs.gap and compared.overlap >= HALF)
             if here and lexicon.opposites(mine.token.text, theirs.token.text):
                 return f"{mine.token.text} against {theirs.token.text}"
-    alike = compared.unexplained <= 1 and compared.fillers_apart <= SAME_REST
+    alike = compared.alike and compared.unexplained <= 1
     return _turned_filler(compared) if alike else None
 
 
