@@ -34,16 +34,17 @@ PLURALS: Final[Mapping[str, str]] = {
     "series": "series",
 }
 _DOUBLED: Final = re.compile(
-    r"^(?:[^aeiou]*[aeiou][bdgmnprt]|.*(?:refer|admit|begin|forget|commit|permit|cancel|equip))$"
+    r"^(?:[^aeiou]*[aeiou][bdgmnprt]|.*(?:refer|prefer|occur|admit|begin|forget|commit|permit|cancel|equip))$"
 )
 _ENDS_S: Final = re.compile(r"(?:s|x|z|ch|sh)$")
 
 
 def plural(noun: str) -> str:
     """The plural; of a phrase with a preposition that of its first word, of others that of the last."""
-    head, middle, rest = noun.partition(" of ")
-    if middle:
-        return plural(head) + middle + rest
+    for middle in (" of ", " in ", " for "):
+        head, found, rest = noun.partition(middle)
+        if found:
+            return plural(head) + middle + rest
     first, _, last = noun.rpartition(" ")
     return f"{first} {_plural(last)}".lstrip()
 

@@ -197,7 +197,7 @@ def _ordinal(text: str) -> str | None:
             continue
         ending = {1: "st", 3: "rd"}.get(place, "th")
         new = re.sub(rf"\b{place}{ending}\b", word, text)
-        new = new if new != text else re.sub(rf"(?<!at )\b{word}\b(?! name| aid)", f"{place}{ending}", text)
+        new = new if new != text else re.sub(rf"(?<!at )\b{word}\b(?! name| aid| \d)", f"{place}{ending}", text)
         if new != text:
             return new
     return None

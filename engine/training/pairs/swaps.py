@@ -67,8 +67,8 @@ _QUANTIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
 _QUANTIFIED: Final = phrases_of(_QUANTIFIERS)
 _NEEDS_NUMBER: Final = frozenset({"under", "over", "up to"})
 _MODALITY: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
-    (r"\b(?:what|when|where|which|how often|how long) (should I)\b", ("did I", "must I", "can I")),
-    (r"^(should I)\b", ("did I", "must I", "can I", "do I have to")),
+    (r"\b(?:what|when|where|which|how often|how long) (should I)\b", ("did I", "will I")),
+    (r"^(should I)\b", ("did I", "can I", "do I have to")),
     (r"^(can I)\b", ("should I", "must I", "did I", "do I have to")),
     (r"\b(?:where|what|when) (can I)\b", ("did I", "should I not", "must I")),
     (
@@ -77,12 +77,12 @@ _MODALITY: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ),
     (r"\b(do I need)\b", ("can I get", "did I need", "do I already have")),
     (r"\b(did I need to)\b", ("do I need to", "will I need to")),
-    (r"^(how do I)\b", ("should I", "can I", "did I", "do I have to", "why should I", "who can")),
+    (r"^(how do I)\b", ("should I", "did I", "do I have to", "why should I", "who can")),
     (r"^(can you)\b(?! (?:please|tell|show|explain|give|help))", ("should you", "must you", "did you")),
     (r"^(will)\b", ("did", "should")),
     (r"^(did)\b", ("will", "should")),
-    (r"^(do)\b(?! I\b)", ("did", "can", "should", "must")),
-    (r"^(does)\b", ("did", "will", "should", "can")),
+    (r"^(do)\b(?! I\b)", ("did", "should", "must")),
+    (r"^(does)\b", ("did", "will", "should")),
     (r"^(can)\b", ("should", "must", "did")),
     (r"^(?:why|when|where|how) (did)\b", ("should", "will")),
     (r"^(?:who|where) (is)\b", ("was", "will be")),
@@ -113,8 +113,9 @@ _WH: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ),
     (r"^(when)\b", ("where", "why", "how", "how often")),
     (r"^(where)\b", ("when", "why", "how")),
-    (r"^(why)\b", ("how", "when", "where", "since when")),
-    (r"^(who)\b", ("what", "how many people", "which company")),
+    (r"^(why) (?:do|does|did)\b", ("how", "when", "where", "since when")),
+    (r"^(why)\b", ("when", "where", "since when")),
+    (r"^(who)\b", ("what", "how many people")),
     (
         r"^(what is) an?\b",
         ("when should I use", "who invented", "where do I find", "why do I need", "how much is"),
@@ -131,8 +132,10 @@ _WH: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
 
 
 def antonym(text: str, random: Random) -> str | None:
-    """An opposite for one word."""
-    return _one_of(text, list(lists.antonyms().choices(words_of(text))), random)
+    """An opposite for one word; not after how: how tall and how short ask for one number."""
+    words = words_of(text)
+    choices = lists.antonyms().choices(words)
+    return _one_of(text, [(span, new) for span, new in choices if words.before(span) != "how"], random)
 
 
 def entity(text: str, random: Random) -> str | None:
@@ -147,7 +150,7 @@ def quantifier(text: str, random: Random) -> str | None:
     words = words_of(text)
     choices: list[tuple[Span, str]] = []
     for span, phrase in words.spans(_QUANTIFIED):
-        if phrase in _NEEDS_NUMBER and not re.match(r"\D?\d", words.after(span)):
+        if (phrase in _NEEDS_NUMBER and not re.match(r"\D?\d", words.after(span))) or words.before(span) == "how":
             continue
         choices += [(span, other) for other in _QUANTIFIERS[phrase]]
     return _one_of(text, choices, random)

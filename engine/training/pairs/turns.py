@@ -120,8 +120,14 @@ _SWAPPED: Final[Sequence[tuple[re.Pattern[str], int, int]]] = (
 )
 
 
+_SYMMETRIC: Final = re.compile(r"(?i)\b(?:distance|difference|how far|how many (?:km|miles|kilometers))\b")
+"""The order of two places or things does not count."""
+
+
 def direction(text: str, random: Random) -> str | None:
     """What stands in an order that counts, the other way round."""
+    if _SYMMETRIC.search(text):
+        return None
     found = [new for pattern, one, other in _SWAPPED if (new := _turned(text, pattern, one, other)) is not None]
     found += [new for turn in (_who, _before) if (new := turn(text)) is not None]
     return random.choice(found) if found else None

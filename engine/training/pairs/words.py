@@ -78,7 +78,7 @@ def _fits(sense: Sense, span: Span, words: Words) -> bool:
 
 def _stands(sense: Sense, other: str, after: str) -> bool:
     """An adjective of several words does not stand before its noun."""
-    joined = " " in other and not other.startswith(("very ", "most ", "least ", "more ", "good ", "not "))
+    joined = " " in other and not other.startswith(("very ", "most ", "least ", "more ", "less ", "not "))
     return not (sense.word_class == "a" and joined) or after in _AFTER_PREDICATE
 
 
