@@ -1,9 +1,9 @@
 """The dictionary behind ``engine.cache.lexicon``: what is known of one word. Read on first use, once. Pure.
 
-``data/lexicon.bin`` comes from WordNet 3.0 (``benchmarks/make_lexicon.py``; notice beside it), ``data/words.txt`` is our
-own. Marks of a word in the file: ``s`` synset of a common sense, ``h`` what that sense is a kind of (verbs) or similar
-to (adjectives), ``t`` noun kind, ``k`` closed class, ``o`` side of an opposition (2k against 2k+1), ``d`` family of
-derived words, ``r`` rank among common words in thousands, ``z`` a name.
+``data/lexicon.bin`` comes from WordNet 3.0 (``benchmarks/make_lexicon.py``; notice beside it), ``data/words.txt``
+is our own. Marks of a word in the file: ``s`` synset of a common sense, ``h`` what that sense is a kind of (verbs)
+or similar to (adjectives), ``t`` noun kind, ``k`` closed class, ``o`` side of an opposition (2k against 2k+1),
+``d`` family of derived words, ``r`` rank among common words in thousands, ``z`` a name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Final
 REMEMBERED: Final = 20_000
 """Words kept worked out."""
 ENDINGS: Final = (
-    ("ies", "y"), ("ied", "y"), ("ves", "f"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("zes", "z"),
-    ("oes", "o"), ("es", "e"), ("s", ""), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("er", ""), ("er", "e"),
-    ("est", ""), ("est", "e"), ("ier", "y"), ("iest", "y"),
+    ("ies", "y"), ("ied", "y"), ("ves", "f"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"),
+    ("zes", "z"), ("oes", "o"), ("es", "e"), ("s", ""), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"),
+    ("er", ""), ("er", "e"), ("est", ""), ("est", "e"), ("ier", "y"), ("iest", "y"),
 )  # fmt: skip
 """WordNet's rules of detachment (morphy(7WN)), a few spellings added."""
 UNKNOWN: Final = 99

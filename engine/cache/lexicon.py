@@ -11,27 +11,52 @@ from typing import Final
 
 from engine.cache.dictionary import REMEMBERED, UNKNOWN, Word, bases, dictionary, known
 
-TURNING: Final = (
-    "un", "in", "im", "il", "ir", "dis", "non", "non-", "de", "mis", "anti", "anti-", "a", "over", "under", "pre", "post",
-    "up", "down", "out", "en", "inter", "intra", "hyper", "hypo", "ex", "micro", "macro", "sub", "super", "counter",
-)  # fmt: skip
+TURNING: Final = frozenset(
+    {
+        *("un", "in", "im", "il", "ir", "dis", "non", "non-", "de", "mis", "anti", "anti-", "a", "over", "under"),
+        *("pre", "post", "up", "down", "out", "en", "inter", "intra", "hyper", "hypo", "ex", "micro", "macro"),
+        *("sub", "super", "counter"),
+    }
+)
+"""Beginnings that turn a word into another thing."""
 SWAPPED: Final = (
     ("up", "down"), ("over", "under"), ("in", "out"), ("im", "ex"), ("in", "ex"), ("en", "de"), ("en", "dis"),
     ("pre", "post"), ("inter", "intra"), ("hyper", "hypo"), ("micro", "macro"), ("on", "off"), ("fore", "hind"),
     ("fore", "back"), ("front", "back"), ("for", "back"), ("pro", "anti"), ("max", "min"), ("asc", "desc"),
-    ("north", "south"), ("east", "west"), ("after", "before"), ("endo", "exo"), ("mono", "poly"), ("multi", "mono"),
-    ("multi", "single"), ("above", "below"), ("upper", "lower"), ("sub", "super"), ("pro", "con"), ("de", "in"),
+    ("north", "south"), ("east", "west"), ("after", "before"), ("endo", "exo"), ("mono", "poly"), ("sub", "super"),
+    ("multi", "mono"), ("multi", "single"), ("above", "below"), ("upper", "lower"), ("pro", "con"), ("de", "in"),
 )  # fmt: skip
-TAILS: Final = (
-    ("er", "ee"),
-    ("or", "ee"),
-    ("ful", "less"),
-    ("phile", "phobe"),
-    ("philia", "phobia"),
-    ("ward", "wards"),
+"""Beginnings that are each other's opposite before the same rest."""
+TAILS: Final = (("er", "ee"), ("or", "ee"), ("ful", "less"), ("phile", "phobe"), ("philia", "phobia"))
+"""Endings that turn a word round."""
+KEEPING: Final = frozenset(
+    {
+        *(
+            "ly",
+            "ily",
+            "y",
+            "ment",
+            "tion",
+            "ation",
+            "ion",
+            "ness",
+            "ity",
+            "ing",
+            "ings",
+            "al",
+            "ally",
+            "ise",
+            "ize",
+        ),
+        *("s", "es", "ed", "ance", "ence", "ive"),
+    }
 )
+"""Endings that keep the meaning."""
 STRONG: Final = frozenset(
-    "colour day language month nationality organisation place planet religion element money".split()
+    {
+        *("colour", "day", "language", "month", "nationality", "organisation", "place", "planet", "religion"),
+        *("element", "money"),
+    }
 )
 """Closed classes whose members are as good as names; the others are kinds of everyday things."""
 
@@ -96,11 +121,7 @@ def _suffixed(a: str, b: str) -> bool:
     if long == short + "s" and not is_word(long):
         return True
     stem = short[:-1] if short[-1:] in "ey" else short
-    rest = long[len(stem) :]
-    return len(stem) >= 4 and long.startswith(stem) and rest in {
-        "ly", "ily", "y", "ment", "tion", "ation", "ion", "ness", "ity", "ing", "ings", "al", "ally", "ise", "ize", "s", "es", "ed",
-        "ance", "ence", "ive",
-    }  # fmt: skip
+    return len(stem) >= 4 and long.startswith(stem) and long[len(stem) :] in KEEPING
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -192,8 +213,7 @@ def _turned(a: str, b: str) -> bool:
 def _tailed(a: str, b: str) -> bool:
     """The two differ in an ending that turns them round: trainer, trainee; useful, useless."""
     return any(
-        a.endswith(x) and b.endswith(y) and a[: -len(x)] == b[: -len(y)] and len(a) - len(x) >= 3
-        for x, y in TAILS[:5]
+        a.endswith(x) and b.endswith(y) and a[: -len(x)] == b[: -len(y)] and len(a) - len(x) >= 3 for x, y in TAILS
     )
 
 
@@ -209,7 +229,7 @@ def same_class(a: str, b: str) -> bool:
 
 @lru_cache(maxsize=REMEMBERED)
 def rival_names(a: str, b: str) -> bool:
-    """Two names of one kind (places, languages, products, days), so an answer about one is none about the other."""
+    """Two names of one kind, places, languages, products, days: an answer about one is none about the other."""
     if synonyms(a, b):
         return False
     shared = classes(a) & classes(b)
@@ -221,8 +241,8 @@ def rival_names(a: str, b: str) -> bool:
 def typo_of(a: str, b: str) -> bool:
     """Whether one is a misspelling of the other. At least one of the two is no word.
 
-    Next to a word: one edit or swapped neighbours, two edits from seven letters on. When neither is a word: swapped
-    neighbours, or one edit from eight letters on, since short names that differ in a letter are different names.
+    Next to a word: one edit or swapped neighbours, two edits from seven letters on. When neither is a word:
+    swapped neighbours, or one edit from eight letters on; short names that differ in a letter are different names.
     """
     if a == b or min(len(a), len(b)) < 3 or not (a.isalpha() and b.isalpha()):
         return False

@@ -1,7 +1,7 @@
 """Two questions side by side: which words they share, which one explains another, which are left. Pure.
 
-Content words are aligned in order (longest common subsequence between the common beginning and end); what only moved is
-taken out; of the rest, a word that is a synonym, an inflection, a misspelling or another spelling of one on the
+Content words are aligned in order (longest common subsequence between common beginning and end); what only moved
+is taken out; of the rest, a word that is a synonym, an inflection, a misspelling or another spelling of one on the
 other side explains it. What nobody explains is what the rules judge.
 """
 
@@ -32,7 +32,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """Two questions side by side, ``a`` the one that sorts first. ``left_a`` and ``left_b`` are what nothing explains."""
+    """Two questions side by side, ``a`` the one that sorts first; ``left_a``, ``left_b``: the unexplained."""
 
     a: tuple[Token, ...]
     b: tuple[Token, ...]
@@ -72,7 +72,7 @@ class Compared:
     @property
     def alike(self) -> bool:
         """All but a word or two is the same to the letter, little words included."""
-        return self.unexplained <= FEW and self.overlap > 0 and self.fillers_apart <= FEW
+        return self.unexplained <= FEW and self.fillers_apart <= FEW
 
 
 @dataclass(slots=True)

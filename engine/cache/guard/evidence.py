@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 from engine.cache import lexicon
 from engine.cache.guard.align import Compared, compare
@@ -17,7 +18,7 @@ PAIRS = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Counts unless said otherwise; «fewer» is the side with fewer of them. All values are symmetric in the questions."""
+    """Counts unless said otherwise; «fewer» is the side with fewer of them. Symmetric in the questions."""
 
     tokens_fewer: float
     tokens_more: float
@@ -88,11 +89,11 @@ def _left(compared: Compared, *kinds: Kind) -> tuple[int, int]:
 
 
 def _inversions(a: Iterable[Token], b: Iterable[Token]) -> float:
-    """Of the words that stand once on each side, the share of neighbours (in a) that are the other way round in b."""
+    """Of the words of both sides, the share of neighbours in a that are the other way round in b."""
     first, second = [t.key for t in a if t.content], [t.key for t in b if t.content]
     places = {key: at for at, key in enumerate(second)}
     seen = [places[key] for key in dict.fromkeys(first) if key in places]
-    steps = list(zip(seen, seen[1:], strict=False))
+    steps = list(pairwise(seen))
     return sum(x > y for x, y in steps) / len(steps) if steps else 0.0
 
 

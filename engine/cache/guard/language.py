@@ -34,10 +34,10 @@ def _script(letter: str) -> str:
 
 @lru_cache(maxsize=4096)
 def language_of(text: str) -> str:
-    """A language or script code: "en", "es", "de", "ru"-like scripts as "cyrillic", "zh", "ja" …
+    """A language or script code: "en", "es", "de", "zh", "ja", "cyrillic" …
 
-    Kana makes Japanese of Chinese characters. Latin letters without evidence for another language are "en", and so
-    is a text without letters. Another language needs two of its commonest words, and more of them than English has.
+    Kana makes Japanese of Chinese characters. Latin letters without evidence for another language are "en", as is
+    a text without letters. Another language needs two of its commonest words, and more of them than English has.
     """
     head = text[:LOOKED_AT]
     if not head.isascii():

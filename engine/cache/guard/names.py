@@ -20,7 +20,7 @@ def named(word: Left) -> bool:
 
 
 def entity(compared: Compared) -> str | None:
-    """A name on one side, another name on the other; or a name exchanged for something else, all else being the same."""
+    """Another name on the other side; or a name exchanged for something else, all else being the same."""
     if len(compared.left_a) * len(compared.left_b) > LOOKED_UP:
         return None
     for one in compared.left_a:
@@ -43,7 +43,7 @@ def word(compared: Compared) -> str | None:
     """One word exchanged for another that means something else, all else being the same."""
     mine = {w.token.key: w for w in compared.left_a}
     theirs = {w.token.key: w for w in compared.left_b}
-    if len(mine) != 1 or len(theirs) != 1 or not compared.overlap:
+    if len(mine) != 1 or len(theirs) != 1:
         return None
     one, other = next(iter(mine.values())), next(iter(theirs.values()))
     if one.gap != other.gap or lexicon.related(one.token.text, other.token.text):

@@ -13,25 +13,38 @@ LONGEST: Final = 40
 SMALL: Final = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split()
+        (
+            *(
+                "zero",
+                "one",
+                "two",
+                "three",
+                "four",
+                "five",
+                "six",
+                "seven",
+                "eight",
+                "nine",
+                "ten",
+                "eleven",
+                "twelve",
+            ),
+            *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+        )
     )
 }
-TENS: Final = dict(
-    zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True)
-)
+TENS: Final = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
 POWERS: Final = {
-    "hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "millions": 10**6, "billion": 10**9, "bn": 10**9,
-    "trillion": 10**12, "lakh": 10**5, "lakhs": 10**5, "lac": 10**5, "lacs": 10**5, "crore": 10**7, "crores": 10**7,
-    "hundreds": 100, "thousands": 1000, "dozen": 12, "mn": 10**6,
+    "dozen": 12, "hundred": 100, "hundreds": 100, "k": 1000, "thousand": 1000, "thousands": 1000, "lac": 10**5,
+    "lacs": 10**5, "lakh": 10**5, "lakhs": 10**5, "million": 10**6, "millions": 10**6, "mn": 10**6, "crore": 10**7,
+    "crores": 10**7, "billion": 10**9, "billions": 10**9, "bn": 10**9, "trillion": 10**12,
 }  # fmt: skip
 ORDINALS: Final = {
-    word: str(value)
-    for value, word in enumerate(
-        "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth".split(),
-        3,
-    )
-}
+    "third": "3", "fourth": "4", "fifth": "5", "sixth": "6", "seventh": "7", "eighth": "8", "ninth": "9",
+    "tenth": "10", "eleventh": "11", "twelfth": "12", "thirteenth": "13", "fourteenth": "14", "fifteenth": "15",
+}  # fmt: skip
 """«first» and «second» stay words: both mean other things more often than a number."""
 NUMBER_WORDS: Final = frozenset({*SMALL, *TENS, *ORDINALS})
 ALONE: Final = frozenset({"hundred", "thousand", "million", "billion", "trillion", "lakh", "crore", "dozen"})
@@ -129,7 +142,28 @@ gbps
 UNITS: Final = {word: line.split()[0] for line in _UNITS.strip().splitlines() for word in line.split()}
 """Written form to the one form that is compared."""
 AFTER_NUMBER_ONLY: Final = frozenset(
-    "g m mi l s h w v j min sec bar am pm mp second seconds stone bit pascal pound kelvin amp cup foot newton gal rs ms".split()
+    {
+        *(
+            "g",
+            "m",
+            "mi",
+            "l",
+            "s",
+            "h",
+            "w",
+            "v",
+            "j",
+            "min",
+            "sec",
+            "bar",
+            "am",
+            "pm",
+            "mp",
+            "second",
+            "seconds",
+        ),
+        *("stone", "bit", "pascal", "pound", "kelvin", "amp", "cup", "foot", "newton", "gal", "rs", "ms"),
+    }
 )
 """Units that are units after a number only; elsewhere they are letters or other words."""
 SIGNS: Final = {"$": "dollar", "€": "euro", "£": "gbp", "₹": "rupee", "¥": "yen", "%": "percent", "°": "degree"}
@@ -172,22 +206,26 @@ def read_number(words: Sequence[str], at: int) -> tuple[str, int] | None:
         return word, 1
     if word in ALONE:
         return _written(Decimal(POWERS[word])), 1
-    current = _value(word)
+    return _spoken(words, at)
+
+
+def _spoken(words: Sequence[str], at: int) -> tuple[str, int] | None:
+    """A number of several words: each power multiplies what precedes it, and from a thousand on closes a part."""
+    current = _value(words[at])
     if current is None:
         return None
-    total, taken, tens_open = Decimal(0), 1, word in TENS
-    while at + taken < len(words) and taken < 12:
-        following = words[at + taken]
+    total, taken, tens_open = Decimal(0), 1, words[at] in TENS
+    for following in words[at + 1 : at + LONGEST]:
         if following in POWERS:
             current *= POWERS[following]
             if POWERS[following] >= 1000:
                 total, current = total + current, Decimal(0)
             tens_open = True
-            taken += 1
-        elif tens_open and following in SMALL and 0 < SMALL[following] < 10:
-            current, taken, tens_open = current + SMALL[following], taken + 1, False
+        elif tens_open and 0 < SMALL.get(following, 0) < 10:
+            current, tens_open = current + SMALL[following], False
         elif tens_open and following in TENS and current % 100 == 0:
-            current, taken = current + TENS[following], taken + 1
+            current += TENS[following]
         else:
             break
+        taken += 1
     return _written(total + current), taken

@@ -31,7 +31,7 @@ TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 OWNED_NUMBER: Final = re.compile(r"(?<=\d)'s\b")
-APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": " ", "´": "'", "“": '"', "”": '"', "–": "-", "—": "-"})  # fmt: skip
+APOSTROPHES: Final = str.maketrans("’‘ʼ´`“”–—", "'''' \"\"--")
 WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 ORDINAL: Final = {"1st": "first", "2nd": "second"}
 PHRASE: Final = 8
@@ -48,14 +48,8 @@ class Piece:
     after_number: bool = False
 
 
-def _word(raw: str, *, capital: bool) -> list[Piece]:
-    """A word with its contraction written out."""
-    if not raw.isascii() and WIDE.search(raw):
-        return [Piece(letter) for letter in raw]
-    if raw in CONTRACTIONS and not (capital and len(raw) == 1):
-        return [Piece(part) for part in CONTRACTIONS[raw].split()]
-    if "'" not in raw:
-        return [Piece(raw, capital)]
+def _contracted(raw: str, *, capital: bool) -> list[Piece]:
+    """A word with an apostrophe, written out; the mark of an owner is dropped."""
     stem, _, ending = raw.rpartition("'")
     if raw.endswith("n't"):
         return [Piece(raw[:-3]), Piece("not")]
@@ -66,17 +60,19 @@ def _word(raw: str, *, capital: bool) -> list[Piece]:
     return [Piece(part, capital) for part in raw.split("'") if part]
 
 
-def _named(piece: str) -> list[Piece]:
-    """A word as written: an identifier, a country, or a word."""
-    lower = piece.lower()
-    if piece == "US":
-        return [Piece("usa", capital=True)]
-    if not piece.isalpha() and "'" not in piece:
+def _word(piece: str) -> list[Piece]:
+    """A word as written: an identifier, an abbreviation, or a word."""
+    lower, capital = piece.lower(), piece[0].isupper()
+    if not piece.isascii() and WIDE.search(piece):
+        return [Piece(letter) for letter in piece]
+    if lower in CONTRACTIONS and not (capital and len(piece) <= 2):
+        return [Piece(part) for part in CONTRACTIONS[lower].split()]
+    if "'" in piece:
+        return _contracted(lower, capital=capital)
+    camel = not capital and piece != lower and not lexicon.is_name(lower)
+    if camel or not piece.isalpha():
         return [Piece(lower, code=True)]
-    capital = piece[0].isupper()
-    if not capital and piece != lower and "'" not in piece and not lexicon.is_name(lower):
-        return [Piece(lower, code=True)]
-    return _word(lower, capital=capital)
+    return [Piece("usa" if piece == "US" else lower, capital)]
 
 
 def _digits(digits: str, tail: str) -> list[Piece]:
@@ -95,21 +91,19 @@ def _read(match: re.Match[str]) -> list[Piece]:
     """What one match of ``TOKEN`` stands for."""
     piece, group = match.group(), match.lastgroup
     lower = piece.lower()
-    match group:
-        case "word":
-            return _named(piece)
-        case "digits" | "tail":
-            return _digits(plain(match["digits"]), match["tail"] or "")
-        case "grouped":
-            return [Piece(plain(piece.replace(",", "")))]
-        case "acronym":
-            return [Piece(lower.replace(".", ""), capital=True)]
-        case "sign":
-            return [Piece(SIGNS[piece], after_number=True)]
-        case "flag" if lower.lstrip("-") in NUMBER_WORDS:
-            return [Piece(lower.lstrip("-"))]
-        case _:
-            return [Piece(lower, code=group != "sharp")]
+    if group == "word":
+        return _word(piece)
+    if group in {"digits", "tail"}:
+        return _digits(plain(match["digits"]), match["tail"] or "")
+    if group == "flag" and lower.lstrip("-") in NUMBER_WORDS:
+        return [Piece(lower.lstrip("-"))]
+    read = {
+        "grouped": Piece(plain(piece.replace(",", ""))),
+        "acronym": Piece(lower.replace(".", ""), capital=True),
+        "sign": Piece(SIGNS.get(piece, ""), after_number=True),
+        "sharp": Piece(lower),
+    }
+    return [read.get(group or "", Piece(lower, code=True))]
 
 
 def pieces(text: str) -> list[Piece]:

@@ -16,7 +16,9 @@ from engine.cache.guard.pieces import Piece, pieces
 from engine.cache.guard.wording import FILLER, MONTH_BEFORE, NEGATION, QUANTIFIERS, WH
 
 Kind = Literal["word", "number", "unit", "code", "filler", "question", "negation", "quantity"]
-NO_NUMBER_BEFORE: Final = frozenset("any no every which this that some can does should a the".split())
+NO_NUMBER_BEFORE: Final = frozenset(
+    {"any", "no", "every", "which", "this", "that", "some", "can", "does", "a", "the"}
+)
 """Before «one»: somebody or something is meant."""
 
 

@@ -13,7 +13,7 @@ from engine.cache.guard.wording import DIRECTED, STRICT_QUANTITIES, SYMMETRIC, T
 
 HALF: Final = 0.5
 MUCH: Final = 0.7
-"""Shares of the longer question's content: below, the little words of two questions say nothing about each other."""
+"""Shares of the longer question's content; below, little words of the two say nothing about each other."""
 QUOTED: Final = 4
 """Words shown of a turned passage."""
 LOOKED_UP: Final = 400
@@ -37,7 +37,7 @@ def antonym(compared: Compared) -> str | None:
         return None
     for mine in compared.left_a:
         for theirs in compared.left_b:
-            here = compared.near or (mine.gap == theirs.gap and compared.overlap >= HALF)
+            here = compared.near or compared.alike or (mine.gap == theirs.gap and compared.overlap >= HALF)
             if here and lexicon.opposites(mine.token.text, theirs.token.text):
                 return f"{mine.token.text} against {theirs.token.text}"
     alike = compared.alike and compared.unexplained <= 1
@@ -45,7 +45,7 @@ def antonym(compared: Compared) -> str | None:
 
 
 def _turned_filler(compared: Compared) -> str | None:
-    """A little word exchanged for its opposite: on for off, to for from. Only where nothing else of weight differs."""
+    """A little word exchanged for its opposite, on for off, to for from, where nothing else of weight differs."""
     weak = [Counter(t.text for t in side if t.kind == "filler") for side in (compared.a, compared.b)]
     mine = {*(weak[0] - weak[1]), *(w.token.text for w in compared.left_a)}
     theirs = {*(weak[1] - weak[0]), *(w.token.text for w in compared.left_b)}

@@ -10,14 +10,16 @@ def _set(text: str) -> frozenset[str]:
 
 
 FILLER: Final = _set(
-    "a an the is are was were be been being am do does did doing have has had having will would shall should could can "
-    "may might must of in on at for with by as to from into onto that this these those there here it its i me my mine "
-    "myself we us our ours ourselves you your yours yourself he him his himself she her hers herself they their theirs "
-    "them themselves oneself and or so but if then than about per upon via while because since though although whether "
-    "let lets ain re ve ll d s t m ok okay well oh also too up out off over such very really just actually exactly "
-    "even still quite simply basically literally please kindly ever etc own both besides according regarding able got "
-    "someone somebody something anyone anybody anything one ones people person thing things stuff lot lots kind sort "
-    "some any following particular certain various dr mr mrs ms"
+    "a an the is are was were be been being am do does did doing have has had having will would "
+    "shall should could can may might must of in on at for with by as to from into onto that this "
+    "these those there here it its i me my mine myself we us our ours ourselves you your yours "
+    "yourself he him his himself she her hers herself they their theirs them themselves oneself and "
+    "or so but if then than about per upon via while because since though although whether let lets "
+    "ain re ve ll d s t m ok okay well oh also too up out off over such very really just actually "
+    "exactly even still quite simply basically literally please kindly ever etc own both besides "
+    "according regarding able got someone somebody something anyone anybody anything one ones people "
+    "person thing things stuff lot lots kind sort some any following particular certain various dr "
+    "mr mrs ms"
 )
 """Words whose presence on one side only says nothing about the answer."""
 
@@ -28,7 +30,7 @@ DIRECTED: Final = _set(
 """Markers between two things that may not be exchanged."""
 TURNING_FILLERS: Final = frozenset(
     frozenset(pair.split("/"))
-    for pair in "on/off up/down in/out over/under to/from into/from odd/even for/against".split()
+    for pair in _set("on/off up/down in/out over/under to/from into/from odd/even for/against")
 )
 """Little words that turn a question round when they are exchanged in it."""
 MONTH_BEFORE: Final = _set("in of since until till during next last early late mid before after")
@@ -252,24 +254,42 @@ STRICT_QUANTITIES: Final = _set(
 )
 """Quantities that change the answer although the other side names none."""
 STOP_WORDS: Final = {
-    "en": _set("the is are what how why which who where when do does did can could would should i you my your it of and "
-               "to in for with not a an that this from be have has was will there or if on at by as about"),
-    "es": _set("el la los las un una de del que qué cómo como por para con cuál cuáles dónde cuándo quién está están es son "
-               "puedo mi tu su hay más y en se lo sin pero muy"),
-    "fr": _set("le la les un une des du de que qui quoi comment pourquoi est sont dans pour avec sur quel quelle quels où "
-               "je tu il nous vous mon ma mes ce cette et au aux pas ne puis faire sans"),
-    "de": _set("der die das ein eine einen dem den des und ist sind wie was warum wo wann wer welche welcher ich du er sie "
-               "wir ihr mein nicht mit für von zu auf im am kann man oder bei nach ohne über"),
-    "it": _set("il lo la gli le un una di del della che chi come perché dove quando quale quali è sono per con non mio mia "
-               "posso nel nella cosa e si da più senza"),
-    "pt": _set("o os as um uma de do da dos das que como por para com qual quais onde quando quem é são eu meu minha não em no "
-               "na posso mais e se sem você"),
-    "nl": _set("de het een en van wat hoe waarom waar wanneer wie welke is zijn ik jij je mijn niet met voor op kan naar aan "
-               "bij uit ook zonder"),
-    "pl": _set("jak co czy dlaczego gdzie kiedy kto jest są nie w na do z i się dla od po jaki jaka który moje mój"),
+    "en": _set(
+        "the is are what how why which who where when do does did can could would should i you my your it of "
+        "and to in for with not a an that this from be have has was will there or if on at by as about"
+    ),
+    "es": _set(
+        "el la los las un una de del que qué cómo como por para con cuál cuáles dónde cuándo quién está están "
+        "es son puedo mi tu su hay más y en se lo sin pero muy cuanto cuánto puede tengo hacer mejor"
+    ),
+    "fr": _set(
+        "le la les un une des du de que qui quoi comment pourquoi est sont dans pour avec sur quel quelle "
+        "quels où je tu il nous vous mon ma mes ce cette et au aux pas ne puis faire sans quelles peut avoir "
+        "meilleur"
+    ),
+    "de": _set(
+        "der die das ein eine einen dem den des und ist sind wie was warum wo wann wer welche welcher ich du "
+        "er sie wir ihr mein nicht mit für von zu auf im am kann man oder bei nach ohne über habe haben gibt "
+        "diese dieser zum zur"
+    ),
+    "it": _set(
+        "il lo la gli le un una di del della che chi come perché dove quando quale quali è sono per con non "
+        "mio mia posso nel nella cosa e si da più senza fare puoi migliore sulla"
+    ),
+    "pt": _set(
+        "o os as um uma de do da dos das que como por para com qual quais onde quando quem é são eu meu minha "
+        "não em no na posso mais e se sem você fazer melhor"
+    ),
+    "nl": _set(
+        "de het een en van wat hoe waarom waar wanneer wie welke is zijn ik jij je mijn niet met voor op kan "
+        "naar aan bij uit ook zonder hoeveel maak heb heeft"
+    ),
+    "pl": _set(
+        "jak co czy dlaczego gdzie kiedy kto jest są nie w na do z i się dla od po jaki jaka który moje mój"
+    ),
     "tr": _set("bir ve ne nasıl neden nerede kim bu için ile mi mı mu mü değil hangi var yok daha çok"),
     "sv": _set("en ett och är hur vad varför var när vem jag du min det som på av med för inte kan till"),
     "id": _set("apa bagaimana mengapa yang di ke dari dan untuk dengan ini itu saya anda tidak adalah cara bisa"),
     "vi": _set("là gì làm thế nào tại sao ở đâu khi ai của và cho không tôi bạn có được một"),
-}  # fmt: skip
+}
 """Commonest words of a language. Shared ones count for each, so a language needs words of its own to win."""
