@@ -53,10 +53,19 @@ def place(question: object, *, owner: object = "ann", scope: object = "scope") -
     return Place(owner=who, scope=where, key=digits(where, question))
 
 
-def lookup(question: object, *, owner: object = "ann", shared: object = None, **more: object) -> Lookup:
+def lookup(
+    question: object,
+    *,
+    owner: object = "ann",
+    scope: object = "scope",
+    shared: object = None,
+    epoch: str = "",
+    remembers: bool = False,
+) -> Lookup:
     """``question`` by ``owner``; with ``shared``, also in what that tenant shares."""
-    common = place(question, owner=shared) if shared is not None else None
-    return replace(Lookup(own=place(question, owner=owner), shared=common), **more)  # pyright: ignore[reportArgumentType]
+    common = place(question, owner=shared, scope=scope) if shared is not None else None
+    own = place(question, owner=owner, scope=scope)
+    return Lookup(own=own, shared=common, epoch=epoch, remembers=remembers)
 
 
 def at_angle(degrees: float) -> NDArray[np.float32]:
