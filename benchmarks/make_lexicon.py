@@ -162,32 +162,45 @@ def mark_synonyms(net: Wordnet, marks: Marks, words: list[str]) -> None:
                     marks.add(word, "t", marks.number(target))
 
 
+class Ends:
+    """Numbers of oppositions: one end of a pair is 2k, the other 2k+1."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[str, str], int] = {}
+
+    def number(self, mine: str, theirs: str) -> int:
+        """The number of ``mine`` in its opposition to ``theirs``."""
+        first, second = sorted((mine, theirs))
+        return 2 * self._pairs.setdefault((first, second), len(self._pairs)) + (mine != first)
+
+
+def direct_opposites(net: Wordnet) -> Iterator[tuple[str, str]]:
+    """Pairs of words the dictionary calls antonyms."""
+    for synset in net.synsets.values():
+        for symbol, target, mine, theirs in synset.pointers:
+            if symbol == "!":
+                yield synset.words[mine - 1].lower(), net.synsets[target].words[theirs - 1].lower()
+
+
+def opposite_heads(net: Wordnet, synset: str) -> Iterator[tuple[str, str]]:
+    """An adjective's own synset or one it is similar to, and the antonym of that one."""
+    similar = [target for symbol, target, _, _ in net.synsets[synset].pointers if symbol == "&"]
+    for head in [synset, *similar]:
+        for symbol, target, _, _ in net.synsets[head].pointers:
+            if symbol == "!":
+                yield head, target
+
+
 def mark_opposites(net: Wordnet, marks: Marks, words: list[str]) -> None:
     """``o``: two words are opposites when one carries 2k and the other 2k+1."""
-    pairs: dict[tuple[str, str], int] = {}
-
-    def end(mine: str, theirs: str) -> int:
-        first, second = sorted((mine, theirs))
-        pair = pairs.setdefault((first, second), len(pairs))
-        return 2 * pair + (mine != first)
-
-    for synset in net.synsets.values():
-        for symbol, target, source_word, target_word in synset.pointers:
-            if symbol != "!":
-                continue
-            left = synset.words[source_word - 1].lower()
-            right = net.synsets[target].words[target_word - 1].lower()
-            marks.add(left, "o", end(left, right))
+    ends = Ends()
+    for left, right in direct_opposites(net):
+        marks.add(left, "o", ends.number(left, right))
     for word in words:
         for synset, rank in common_senses(net, word):
-            if synset[0] != "a" or rank > 2:
-                continue
-            for head in [synset, *(t for s, t, _, _ in net.synsets[synset].pointers if s == "&")]:
-                for symbol, target, _, _ in net.synsets[head].pointers:
-                    if symbol == "!" and head < target:
-                        marks.add(word, "o", end(head, target))
-                    elif symbol == "!":
-                        marks.add(word, "o", end(head, target))
+            if synset[0] == "a" and rank <= 2:
+                for head, target in opposite_heads(net, synset):
+                    marks.add(word, "o", ends.number(head, target))
 
 
 def mark_derivations(net: Wordnet, marks: Marks) -> None:
@@ -211,34 +224,48 @@ def mark_derivations(net: Wordnet, marks: Marks) -> None:
         marks.add(word, "d", marks.number("family " + root(word)))
 
 
-def mark_classes(net: Wordnet, marks: Marks, words: list[str]) -> list[str]:
-    """``k``: kinds of things one of which never stands for another (``CLASSES``); ``z``: a name."""
-    names = sorted(CLASSES)
+def class_roots(net: Wordnet, names: list[str]) -> dict[str, list[str]]:
+    """Synset at the top of a class to the names of its classes."""
     roots: dict[str, list[str]] = defaultdict(list)
     for name in names:
         for place in CLASSES[name].split():
             word, number = place.split(".")
             roots[net.senses[word, "n"][int(number) - 1]].append(name)
+    return roots
 
-    def above(synset: str, seen: set[str]) -> set[str]:
-        for symbol, target, _, _ in net.synsets[synset].pointers:
-            if symbol in {"@", "@i"} and target not in seen:
-                seen.add(target)
-                above(target, seen)
-        return seen
 
+def above(net: Wordnet, synset: str) -> set[str]:
+    """Every synset the given one is a kind or an instance of."""
+    seen: set[str] = set()
+    open_ones = [synset]
+    while open_ones:
+        pointers = net.synsets[open_ones.pop()].pointers
+        found = {target for symbol, target, _, _ in pointers if symbol in {"@", "@i"}} - seen
+        seen |= found
+        open_ones += found
+    return seen
+
+
+def is_proper(synset: Synset, word: str) -> bool:
+    """Whether the word is a name in this sense: an instance, or written with a capital."""
+    capital = any(member.lower() == word and member[0].isupper() for member in synset.words)
+    return capital or any(symbol == "@i" for symbol, _, _, _ in synset.pointers)
+
+
+def mark_classes(net: Wordnet, marks: Marks, words: list[str]) -> list[str]:
+    """``k``: kinds of things one of which never stands for another (``CLASSES``); ``z``: a name."""
+    names = sorted(CLASSES)
+    roots = class_roots(net, names)
     for word in words:
         for synset, rank in common_senses(net, word):
             if synset[0] != "n" or rank > 1:
                 continue
-            proper = any(symbol == "@i" for symbol, _, _, _ in net.synsets[synset].pointers)
-            capital = any(member.lower() == word and member[0].isupper() for member in net.synsets[synset].words)
-            if rank == 0 and (proper or capital):
+            proper = is_proper(net.synsets[synset], word)
+            if rank == 0 and proper:
                 marks.of[word].append("z")
-            for ancestor in above(synset, set()):
-                for name in roots.get(ancestor, []):
-                    if proper or capital or name not in NAMES_ONLY:
-                        marks.add(word, "k", names.index(name))
+            kinds = {name for ancestor in above(net, synset) for name in roots.get(ancestor, [])}
+            for name in sorted(kinds if proper else kinds - NAMES_ONLY):
+                marks.add(word, "k", names.index(name))
     return names
 
 

@@ -45,7 +45,7 @@ def language_of(text: str) -> str:
         if script != "latin":
             return script
         head = unicodedata.normalize("NFC", head)
-    found = Counter(code for word in WORD.findall(head.lower()) for code in SPEAKING.get(word, ()))
+    found = Counter(code for word in sorted({*WORD.findall(head.lower())}) for code in SPEAKING.get(word, ()))
     best = min((code for code in STOP_WORDS if code != "en"), key=lambda code: (-found[code], code))
     return best if found[best] >= 2 and found[best] > found["en"] else "en"
 

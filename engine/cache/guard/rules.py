@@ -48,7 +48,7 @@ def refuse(asked: str, stored: str) -> Refused | None:
         return None
     mine, theirs = language_of(asked), language_of(stored)
     if mine != theirs:
-        return Refused(rule="language", detail=f"{mine} against {theirs}")
+        return Refused(rule="language", detail=" against ".join(sorted((mine, theirs))))
     compared = compare(asked, stored)
     for name, rule in RULES:
         detail = rule(compared)

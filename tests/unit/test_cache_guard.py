@@ -1,0 +1,181 @@
+"""The lexical guard: each rule with questions it must part and twins it must let through."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.cache.guard.evidence import Evidence, evidence
+from engine.cache.guard.language import language_of
+from engine.cache.guard.rules import refuse
+
+REFUSED = {
+    "number": [
+        ("Convert 5 kg to pounds", "Convert 50 kg to pounds"),
+        ("Who won the cup in 1998?", "Who won the cup in 2002?"),
+        ("Upgrade from 1.2.3 to 1.2.4", "Upgrade from 1.2.3 to 1.3.0"),
+        ("Name three rivers of Peru", "Name 4 rivers of Peru"),
+        ("Name the ten longest rivers", "Name the longest rivers"),
+        ("What is two hundred and five in binary?", "What is 250 in binary?"),
+    ],
+    "unit": [
+        ("How much is 40 kg in pounds?", "How much is 40 kg in ounces?"),
+        ("Is 30 minutes of running enough?", "Is 30 seconds of running enough?"),
+        ("Wake me at 5 am", "Wake me at 5pm"),
+        ("Change 20 euros into yen", "Change $20 into yen"),
+    ],
+    "code": [
+        ("What does get_user_name() return?", "What does set_user_name() return?"),
+        ("How do I load config.yaml?", "How do I load config.json?"),
+        ("What does error E1001 mean?", "What does error E1002 mean?"),
+        ("Run it with --force", "Run it with --dry-run"),
+    ],
+    "negation": [
+        ("Which plants need sun?", "Which plants don't need sun?"),
+        ("Soups with garlic", "Soups without garlic"),
+        ("How do I tell my landlord?", "How not to tell my landlord?"),
+        ("Files that were opened", "Files that were never opened"),
+    ],
+    "antonym": [
+        ("How do I enable 2FA?", "How do I disable 2FA?"),
+        ("Encrypt my backup", "decrypt my backup"),
+        ("Turn the lamp on", "Turn the lamp off"),
+        ("Is snow shovelling legal?", "Is snow shovelling illegal?"),
+        ("What raises blood pressure?", "What lowers blood pressure?"),
+        ("Please continue serializing it", "Please continue deserializing it"),
+        ("Are all odd numbers prime?", "Are all even numbers prime?"),
+    ],
+    "direction": [
+        ("Trains from Leeds to Hull", "Trains from Hull to Leeds"),
+        ("Turn a list into a set", "Turn a set into a list"),
+        ("Is tea better than coffee?", "Is coffee better than tea?"),
+        ("Does Ann owe Bob money?", "Does Bob owe Ann money?"),
+        ("What is 20 celsius in fahrenheit?", "What is 20 fahrenheit in celsius?"),
+    ],
+    "quantifier": [
+        ("Show only open tickets", "Show open tickets"),
+        ("Drop all rows", "Drop rows"),
+        ("Send the report daily", "Send the report weekly"),
+    ],
+    "entity": [
+        ("Sort a list in Python", "Sort a list in Ruby"),
+        ("weather in oslo", "weather in bergen"),
+        ("What is the population of Chile?", "What is the population of the United Kingdom?"),
+        ("Capital of Niger", "Capital of Nigeria"),
+        ("Book a table on Monday", "Book a table on Friday"),
+        ("Meeting in may", "Meeting in june"),
+        ("How do I reach Acmecorp?", "How do I reach Zetatrade?"),
+        ("Plots in R", "Plots in Julia"),
+    ],
+    "word": [
+        ("How do I grill salmon?", "How do I grill trout?"),
+        ("Who invented the telephone?", "Who invented the radio?"),
+        ("my cat ate chocolate", "my dog ate chocolate"),
+    ],
+    "language": [
+        ("¿Cómo cambio la contraseña de mi cuenta?", "How do I change the password of my account?"),
+        ("Как сменить пароль?", "How do I change my password?"),
+        ("Wie ist das Wetter und wo?", "Quel est le temps et où?"),
+    ],
+}
+SERVED = [
+    ("How do I get a refund?", "How can I obtain a refund?"),
+    ("The distinction between lakes and ponds", "the difference between ponds and lakes"),
+    ("Sum the given numbers", "sum the provided numbers"),
+    ("Who led the french rveolution?", "Who led the French Revolution?"),
+    ("What's the boiling point of iron?", "what is the boiling point of iron"),
+    ("I can't log in", "I cannot login"),
+    ("Feed four dogs", "Feed 4 dogs"),
+    ("Room for 1,000 guests", "room for 1k guests"),
+    ("Room for 1000 guests", "room for one thousand guests"),
+    ("A bag of 5kg", "a bag of 5 kilograms"),
+    ("twenty-five knots", "25 knots"),
+    ("A flat with 1 bedroom", "a flat with one bedroom"),
+    ("Hey, quick question - is jade a stone?", "Is jade a stone?"),
+    ("Could you please tell me how tides work? Thanks in advance!", "how tides work"),
+    ("HOW   DO TIDES WORK", "how do tides work?"),
+    ("In Python, how do I reverse a string?", "How do I reverse a string in Python?"),
+    ("From Leeds to Hull by train", "To Hull from Leeds by train"),
+    ("What color is ink?", "What colour is ink?"),
+    ("Summarise my notes", "Summarize my notes"),
+    ("web site down", "website down"),
+    ("What is artificial intelligence?", "What is AI?"),
+    ("U.S.A. exports", "US exports"),
+    ("Decide when to plant beans", "The decision when to plant beans"),
+    ("I forgot my PIN, what now?", "My PIN is forgotten, what can I do now?"),
+    ("Why do my tomato leaves curl up every summer?", "Reasons for curled leaves on tomato plants in hot months"),
+    ("How can I quit smoking for good?", "Ways to give up cigarettes"),
+    ("cómo cambio mi contraseña", "¿Cómo cambio mi contraseña?"),
+    ("iPhone battery drains", "iphone battery drains"),
+]
+
+
+@pytest.mark.req("cache.verify")
+@pytest.mark.parametrize(("rule", "pairs"), REFUSED.items(), ids=str)
+def test_each_rule_parts_questions_with_different_answers(rule: str, pairs: list[tuple[str, str]]) -> None:
+    """The rule that has to speak speaks, whichever question came first."""
+    found = {(a, b): refuse(a, b) for one, other in pairs for a, b in ((one, other), (other, one))}
+    assert {pair: refused.rule if refused else None for pair, refused in found.items()} == dict.fromkeys(
+        found, rule
+    )
+
+
+@pytest.mark.req("cache.verify")
+@pytest.mark.parametrize(("asked", "stored"), SERVED)
+def test_the_same_question_in_other_words_is_let_through(asked: str, stored: str) -> None:
+    """Synonyms, typos, contractions, number formats, politeness, order and spelling refuse nothing."""
+    assert refuse(asked, stored) is None
+    assert refuse(stored, asked) is None
+
+
+@pytest.mark.req("cache.verify")
+def test_a_refusal_names_what_it_saw() -> None:
+    """The detail quotes both words."""
+    refused = refuse("enable 2FA", "disable 2FA")
+    assert refused is not None
+    assert sorted(refused.detail.split(" against ")) == ["disable", "enable"]
+
+
+@pytest.mark.req("cache.verify")
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "en"),
+        ("42?", "en"),
+        ("reset password", "en"),
+        ("Where is my parcel?", "en"),
+        ("la la land soundtrack", "en"),
+        ("¿Dónde está mi paquete y cuándo llega?", "es"),
+        ("Wo ist mein Paket und wann kommt es?", "de"),
+        ("Où est mon colis et quand arrive-t-il ?", "fr"),
+        ("Dove si trova il mio pacco?", "it"),
+        ("Onde está minha encomenda e quando chega?", "pt"),
+        ("Где моя посылка?", "cyrillic"),
+        ("我的包裹在哪里", "zh"),
+        ("荷物はどこですか", "ja"),
+        ("내 소포는 어디에 있나요", "ko"),
+        ("أين طردي", "ar"),
+    ],
+)
+def test_a_question_has_one_language(text: str, code: str) -> None:
+    """Script first, then the commonest words; without evidence it is English."""
+    assert language_of(text) == code
+
+
+@pytest.mark.req("cache.verify")
+def test_evidence_counts_what_the_words_say() -> None:
+    """One synonym, one number and one name exchanged, one denial more; the same from both sides."""
+    asked, stored = "Can I obtain 3 cheap flights to Oslo?", "Can't I get 5 cheap flights to Bergen"
+    found = evidence(asked, stored)
+    assert found == evidence(stored, asked)
+    counted = (found.by_synonym, found.numbers_fewer, found.names_more, found.negations_apart, found.shared)
+    assert counted == (1.0, 1.0, 1.0, 1.0, 2.0)
+    assert (found.unexplained_fewer, found.unexplained_more, found.overlap) == (2.0, 2.0, 3 / 5)
+
+
+@pytest.mark.req("cache.verify")
+def test_evidence_of_a_question_beside_itself_has_nothing_apart() -> None:
+    """Everything is shared and nothing left; the values come in the order of their names."""
+    found = evidence("Turn 3 lamps on in Oslo", "turn three lamps on in oslo")
+    assert (found.overlap, found.coverage, found.unexplained_more, found.inversions) == (1.0, 1.0, 0.0, 0.0)
+    assert dict(zip(Evidence.names(), found.values(), strict=True))["names_shared"] == 1.0
+    assert len(found.values()) == len(Evidence.names())
