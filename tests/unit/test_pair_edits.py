@@ -108,6 +108,8 @@ def test_an_edit_that_leaves_the_answer_says_the_same_otherwise(kind: str, text:
         ("direction", "What is the difference between tea and coffee?"),
         ("direction", "Should I exercise before or after lunch?"),
         ("direction", "distance from Rome to Milan"),
+        ("direction", "How do I ask others for help and not feel weak?"),
+        ("code", "Where is my eBay parcel?"),
         ("antonym", "How tall is it?"),
         ("quantifier", "How many are there?"),
         ("number", "How do I tie a tie?"),

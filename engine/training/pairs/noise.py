@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib.resources import files
 from random import Random
 from typing import Final
 
 from engine.training.pairs import words as lists
-from engine.training.pairs.lists import word_set
 from engine.training.pairs.text import decapitalised, words_of
 
 _ROWS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -24,6 +25,13 @@ def _neighbours() -> Mapping[str, str]:
 
 
 @cache
+def _vocabulary() -> frozenset[str]:
+    """The words our encoder's tokenizer knows whole: a slip that makes one of them is another word."""
+    text = files("engine.routing").joinpath("data", "tokenizer.json").read_text(encoding="utf-8")
+    return frozenset(json.loads(text)["model"]["vocab"])
+
+
+@cache
 def _protected() -> frozenset[str]:
     """Words of the lists: a slip neither hits a name nor makes one of them."""
     phrases = (
@@ -33,9 +41,6 @@ def _protected() -> frozenset[str]:
         *lists.synonyms().senses,
     )
     return frozenset(word for phrase in phrases for word in phrase.split())
-
-
-_NEAR: Final = word_set("near_words")
 
 
 def typo(text: str, random: Random) -> str | None:
@@ -57,7 +62,7 @@ def typo(text: str, random: Random) -> str | None:
         return None
     start, end = random.choice(places)
     new = _slip(text[start:end], random)
-    if new.lower() in _protected() or new.lower() in _NEAR or new == text[start:end]:
+    if new.lower() in _vocabulary() or new.lower() in _protected() or new == text[start:end]:
         return None
     return text[:start] + new + text[end:]
 

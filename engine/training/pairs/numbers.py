@@ -176,7 +176,11 @@ def _separator(text: str) -> str | None:
     if plain != text:
         return plain
     match = re.search(r"(?<![\w.,/#-])(?!(?:1[5-9]|20)\d\d\b)(\d{4,6})(?![\w.,/-])", text)
-    if match is None or re.search(r"(?i)port|version|code|error|year", text):
+    if (
+        match is None
+        or re.search(r"[A-Z]\w* $", text[: match.start()])
+        or re.search(r"(?i)port|version|code|error|year", text)
+    ):
         return None
     return f"{text[: match.start()]}{int(match.group()):,}{text[match.end() :]}"
 
@@ -197,7 +201,11 @@ def _ordinal(text: str) -> str | None:
             continue
         ending = {1: "st", 3: "rd"}.get(place, "th")
         new = re.sub(rf"\b{place}{ending}\b", word, text)
-        new = new if new != text else re.sub(rf"(?<!at )\b{word}\b(?! name| aid| \d)", f"{place}{ending}", text)
+        new = (
+            new
+            if new != text
+            else re.sub(rf"(?<!at )\b{word}\b(?= [a-z])(?! name| aid)", f"{place}{ending}", text)
+        )
         if new != text:
             return new
     return None

@@ -239,10 +239,6 @@ _FAMILIES: Final = (
             "Name the person who {x} {y}",
         ),
     ),
-    Family(
-        asked=(r"When (?P<x>is|was) (?P<y>.+?)\??",),
-        said=("When {x} {y}?", "On what date {x} {y}?"),
-    ),
 )
 _COMPILED: Final = tuple(
     (tuple(re.compile(rf"^(?i:{asked})$") for asked in family.asked), family) for family in _FAMILIES
@@ -294,7 +290,6 @@ _MIRRORS: Final[Sequence[re.Pattern[str]]] = (
     re.compile(rf"(?i)\bdifferences? between (?P<a>{_NAMES}) and (?P<b>{_NAMES})(?=[?.]?$| in\b| for\b)"),
     re.compile(rf"(?i)^(?P<a>{_NAMES}) (?:vs\.?|versus) (?P<b>{_NAMES})(?=[?.]?$| for\b)"),
     re.compile(rf"(?i), (?P<a>{_NAMES}) or (?P<b>{_NAMES})\?$"),
-    re.compile(rf"(?i)\btime difference between (?P<a>{_NAMES}) and (?P<b>{_NAMES})\?$"),
 )
 
 

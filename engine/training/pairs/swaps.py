@@ -53,7 +53,6 @@ _QUANTIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "everything": ("nothing",),
     "once": ("twice", "never"),
     "twice": ("once",),
-    "half": ("all of", "double"),
     "highest": ("lowest", "second highest"),
     "lowest": ("highest", "average"),
     "largest": ("smallest", "second largest"),
@@ -61,8 +60,8 @@ _QUANTIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "longest": ("shortest", "second longest"),
     "tallest": ("shortest", "second tallest"),
     "best": ("worst", "only"),
-    "more": ("less", "fewer"),
-    "enough": ("too much", "too little"),
+    "more": ("less",),
+    "the most": ("the least",),
 }
 _QUANTIFIED: Final = phrases_of(_QUANTIFIERS)
 _NEEDS_NUMBER: Final = frozenset({"under", "over", "up to"})
@@ -126,7 +125,7 @@ _WH: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ),
     (r"^(what) (?:should|do|can) I\b", ("when", "where", "why", "how")),
     (r"^(what time) (?:is|does|do)\b", ("where", "why", "how often")),
-    (r"^(which)\b", ("how many", "whose")),
+    (r"^(which)\b(?! (?:is|are|one)\b)", ("how many", "whose")),
     (r"^(what) (?!does\b|was\b|is\b)\w+s\b", ("how many", "whose")),
 )
 
@@ -183,6 +182,7 @@ _IDENTIFIER: Final = re.compile(
     r"(?<![\w.@/-])(?:[A-Za-z]+[._][A-Za-z_.]*[A-Za-z](?:\(\))?|[a-z]+(?:[A-Z][a-z]+)+(?:\(\))?|[a-z]+\(\))"
 )
 _SHORT_FLAG: Final = re.compile(r"(?<!\S)([-+])([A-Za-z]{1,3})(?![\w-])")
+_NO_CODE: Final = frozenset({"e.g", "i.e", "u.s", "u.k", "a.m", "p.m"})
 _PROSE: Final = word_set("prose")
 
 
@@ -196,7 +196,7 @@ def _parts(text: str, random: Random) -> list[tuple[Span, str]]:
     found: list[tuple[Span, str]] = []
     for match in _IDENTIFIER.finditer(text):
         whole = match.group()
-        if whole.casefold() in lists.entities().by_phrase or whole.casefold() in {"e.g", "i.e", "u.s", "u.k"}:
+        if whole.casefold() in lists.entities().by_phrase or whole.casefold() in _NO_CODE:
             continue
         parts = [m for m in re.finditer(r"[A-Z]?[a-z]+", whole) if m.group().lower() in known.by_phrase]
         if parts:
@@ -204,6 +204,8 @@ def _parts(text: str, random: Random) -> list[tuple[Span, str]]:
             new = known.another(known.by_phrase[part.group().lower()][0], random)
             new = new.capitalize() if part.group()[0].isupper() else new
             edited = whole[: part.start()] + new + whole[part.end() :]
+        elif not re.search(r"[._()]", whole):
+            continue
         else:
             edited = re.sub(
                 r"(\(\))?$", lambda end: random.choice(("_all", "_id", "2", "_async")) + end[0], whole, count=1

@@ -49,13 +49,19 @@ _INSERTIONS: Final[Sequence[tuple[str, str]]] = (
         r"\1 not ",
     ),
     (r"^((?:how|when|where|what|why)(?: \w+)? to) ", r"\1 not "),
-    (r"\b(if (?:I|you|we|they)) (?!don't|never|am\b|are\b|have\b)", r"\1 don't "),
+    (
+        r"\b(if (?:I|you|we|they)) (?!don't|never|am\b|are\b|have\b|can|could\b|will\b|would\b|should)",
+        r"\1 don't ",
+    ),
     (r"\bwith\b(?! (?:me|you|him|her|them)\b)", "without"),
-    (r"\b(want|need|like|have) to ", r"\1 not to "),
-    (r"\b(I|you|we|they) (want|need|like|have)\b(?! not)", r"\1 don't \2"),
-    (r"^(Is|Are|Was|Were|Do|Does|Did|Can|Should|Will)\b(?! you\b)", "<negated>"),
+    (r"\b(want|need|like) to ", r"\1 not to "),
+    (r"(^|[.,] |\bwhen |\bthat |\bbut )(I|you|we|they) (want|need|like|have)\b(?! not| no)", r"\1\2 don't \3"),
+    (
+        r"^(Is|Are|Was|Were|Do|Does|Did|Can|Should|Will)\b(?! (?:you|someone|anyone|somebody|anybody)\b)",
+        "<negated>",
+    ),
     (rf"^(?:why|who|which [\w ]+?|what \w+s|(?:when|where)(?= (?:can|should|does))) {_MIDDLE}\b", "<negated>"),
-    (r"(?<=[a-z] )(causes?|helps?|contains?|happens?|lives?)\b(?! of)", r"never \1"),
+    (r"(?<=[a-z] )(causes|helps|contains|happens|lives)\b(?! of)", r"never \1"),
     (
         r"^(?=(?:write|list|show|set|turn|open|lock|play|book|remind|skip|translate|convert|use|make|find|give)\b)",
         "Don't ",
@@ -141,7 +147,10 @@ def _turned(text: str, pattern: re.Pattern[str], one: int, other: int) -> str | 
     if match is None:
         return None
     first, second = match.group(one), match.group(other)
-    if first.casefold() == second.casefold() or _PRONOUNS & {first.casefold(), second.casefold()}:
+    if first.casefold() == second.casefold() or _PRONOUNS & {
+        *first.casefold().split(),
+        *second.casefold().split(),
+    }:
         return None
     if pattern is _CONVERT and match.group(1)[:1].isdigit():
         return None if second.casefold() in {"a", "words"} else _put_two(text, match, one, other)

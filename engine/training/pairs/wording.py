@@ -95,10 +95,17 @@ def contraction(text: str, random: Random) -> str | None:
     return random.choice(found) if found else None
 
 
+_PARTICIPLE: Final = re.compile(
+    r" (?:already |just |never |always )?(?:\w+ed|been|got|had|done|lost|found|seen|given|taken)\b"
+)
+
+
 def _replaced(text: str, old: str, new: str) -> str:
     """``new`` for ``old`` once, not where a possessive or a part of a longer word stands there."""
+    if old.casefold() not in text.casefold():
+        return text
     match = re.search(rf"(?<![\w'])(?i:{re.escape(old)})(?![\w'])", text)
-    if match is None or (old == "I have" and re.match(r" (?:to|a|two|no)\b", text[match.end() :])):
+    if match is None or (old == "I have" and not _PARTICIPLE.match(text[match.end() :])):
         return text
     if old in {"I have", "what is", "where is", "that is"} and not re.match(r" \w", text[match.end() :]):
         return text
@@ -185,7 +192,7 @@ _LAST_NOUN: Final = re.compile(
 def person(text: str, random: Random) -> str | None:
     """I as one or you where anybody may be meant; an article left out; one thing of a kind as several."""
     found: list[str] = []
-    if _ANYBODY.search(text) and not _PERSONAL.search(text):
+    if _ANYBODY.search(text) and not re.search(r"[.!?,] ", text) and not _PERSONAL.search(text):
         found.append(re.sub(r"(?i)\b(?:I|my|me|myself|mine)\b(?!')", lambda m: _PERSONS[m.group().lower()], text))
         if not re.search(r"(?i)\b(?:my|me|myself)\b", text):
             found.append(
