@@ -99,7 +99,10 @@ def is_name(word: str) -> bool:
         return False
     if _names(word) - dictionary().everyday:
         return True
-    return any(entry.name for entry in map(known, bases(word)) if entry)
+    own, others = known(word), [entry for entry in map(known, bases(word)[1:]) if entry]
+    if any(not entry.name for entry in others):
+        return False
+    return (own is not None and own.name) or (word.endswith("s") and bool(others))
 
 
 @lru_cache(maxsize=REMEMBERED)

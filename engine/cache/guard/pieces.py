@@ -21,7 +21,7 @@ TOKEN: Final = re.compile(
     (?P<flag>(?<![\w-])--?[A-Za-z][\w-]*(?=$|[\s=,.?!:;)'"`]))
     |(?P<file>(?<!\w)[A-Za-z_]\w*\.(?:{SUFFIXES})\b)
     |(?P<snake>(?<!\w)_*[^\W_]+(?:_+[^\W_]+)+_*)
-    |(?P<acronym>(?:[A-Za-z]\.){{2,}}[A-Za-z]?\b)
+    |(?P<acronym>(?<!\w)(?:[A-Za-z]\.){{2,}}(?:[A-Za-z](?!\w))?)
     |(?P<sharp>(?<!\w)[A-Za-z](?:\+\+|\#))
     |(?P<grouped>\d{{1,3}}(?:,\d{{2,3}})+(?![\d,])(?:\.\d+)?)
     |(?P<digits>\d+(?:\.\d+)*)(?P<tail>[^\W\d_]+(?:\d\w*)?)?
@@ -99,7 +99,7 @@ def _read(match: re.Match[str]) -> list[Piece]:
         return [Piece(lower.lstrip("-"))]
     read = {
         "grouped": Piece(plain(piece.replace(",", ""))),
-        "acronym": Piece(lower.replace(".", ""), capital=True),
+        "acronym": Piece("usa" if lower == "u.s." else lower.replace(".", ""), capital=True),
         "sign": Piece(SIGNS.get(piece, ""), after_number=True),
         "sharp": Piece(lower),
     }
