@@ -28,30 +28,32 @@ CHARS_MAX: Final = 8_000
 """A longer text is no question: a quotation mark that nothing closes, or the wrong file."""
 
 
-def read_pairs(paths: Sequence[Path]) -> list[Pair]:
+def read_pairs(paths: Sequence[Path], columns: Sequence[str] = NEEDED) -> list[Pair]:
     """Every pair of the files, in their order; pairs with the same first text share a group.
 
-    Raises ``TrainingRefused`` at the first line that is no pair, naming file and line: ``data_missing``,
+    ``columns`` are the names of both texts and the label in CSV and JSONL. Raises ``TrainingRefused`` at the first line that is no pair, naming file and line: ``data_missing``,
     ``data_encoding``, ``data_columns``, ``data_row``, ``data_label``, ``data_too_long``.
     """
     groups: dict[str, int] = {}
     pairs: list[Pair] = []
     for path in paths:
-        for where, fields in _rows(path):
+        for where, fields in _rows(path, columns):
             pairs.append(_pair(where, fields, groups))
     return pairs
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Each row and where it stands."""
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Each row and where it stands, under our own names."""
+    if len(columns) != len(NEEDED):
+        raise _refused("data_columns", path.name, f"{len(columns)} columns named, not {len(NEEDED)}", _OBJECT)
     lines = _lines(path)
     match path.suffix.casefold():
         case ".tsv":
             return _tsv(path.name, lines)
         case ".jsonl" | ".ndjson":
-            return _jsonl(path.name, lines)
+            return _renamed(_jsonl(path.name, lines, columns), columns)
         case ".csv":
-            return _csv(path.name, lines)
+            return _renamed(_csv(path.name, lines, columns), columns)
         case other:
             raise _refused(
                 "data_missing", path.name, f"a file of pairs does not end in {other!r}", "use .tsv, .csv or .jsonl"
@@ -79,10 +81,17 @@ def _tsv(name: str, lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, ob
         yield where, dict(zip((*NEEDED, "kind"), fields, strict=True))
 
 
-def _csv(name: str, lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+def _renamed(
+    rows: Iterator[tuple[str, Mapping[str, object]]], columns: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for where, fields in rows:
+        yield where, {**fields, **{ours: fields[theirs] for ours, theirs in zip(NEEDED, columns, strict=True)}}
+
+
+def _csv(name: str, lines: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
     reader = csv.DictReader(lines, strict=True)
     try:
-        _check_columns(name, reader.fieldnames or ())
+        _check_columns(name, reader.fieldnames or (), columns)
         for row in reader:
             where = f"{name}:{reader.line_num}"
             if None in row or None in row.values():
@@ -92,7 +101,7 @@ def _csv(name: str, lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, ob
         raise _refused("data_row", f"{name}:{reader.reader.line_num}", f"not CSV: {exc}", _QUOTED) from exc
 
 
-def _jsonl(name: str, lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+def _jsonl(name: str, lines: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -104,12 +113,12 @@ def _jsonl(name: str, lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, 
         if not isinstance(row, dict):
             raise _refused("data_row", where, "not a JSON object", _OBJECT)
         fields = cast("dict[str, Any]", row)
-        _check_columns(where, fields)
+        _check_columns(where, fields, columns)
         yield where, fields
 
 
-def _check_columns(where: str, names: Sequence[str] | Mapping[str, object]) -> None:
-    missing = [name for name in NEEDED if name not in names]
+def _check_columns(where: str, names: Sequence[str] | Mapping[str, object], wanted: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in names]
     if missing:
         shown = ", ".join(list(names)[:20]) or "none"
         raise _refused("data_columns", where, f"no column {missing[0]!r}; the columns are: {shown}", _OBJECT)

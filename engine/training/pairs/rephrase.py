@@ -233,11 +233,7 @@ _FAMILIES: Final = (
     ),
     Family(
         asked=(r"Who (?P<x>wrote|invented|discovered|painted|founded) (?P<y>.+?)\??",),
-        said=(
-            "Who {x} {y}?",
-            "Who was it that {x} {y}?",
-            "Name the person who {x} {y}",
-        ),
+        said=("Who {x} {y}?", "Who was it that {x} {y}?", "Name the person who {x} {y}"),
     ),
 )
 _COMPILED: Final = tuple(

@@ -134,7 +134,7 @@ def antonym(text: str, random: Random) -> str | None:
     """An opposite for one word; not after how: how tall and how short ask for one number."""
     words = words_of(text)
     choices = lists.antonyms().choices(words)
-    return _one_of(text, [(span, new) for span, new in choices if words.before(span) != "how"], random)
+    return _one_of(text, [(span, new) for span, new in choices if words.before(span, 1) != "how"], random)
 
 
 def entity(text: str, random: Random) -> str | None:
@@ -149,7 +149,9 @@ def quantifier(text: str, random: Random) -> str | None:
     words = words_of(text)
     choices: list[tuple[Span, str]] = []
     for span, phrase in words.spans(_QUANTIFIED):
-        if (phrase in _NEEDS_NUMBER and not re.match(r"\D?\d", words.after(span))) or words.before(span) == "how":
+        if (phrase in _NEEDS_NUMBER and not re.match(r"\D?\d", words.after(span))) or words.before(
+            span, 1
+        ) == "how":
             continue
         choices += [(span, other) for other in _QUANTIFIERS[phrase]]
     return _one_of(text, choices, random)

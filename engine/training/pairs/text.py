@@ -71,7 +71,7 @@ class Words:
                     break
             at += 1
 
-    def before(self, span: Span, back: int = 1) -> str:
+    def before(self, span: Span, back: int) -> str:
         """The word so many before ``span``; empty where there is none."""
         return self.folded[span.first - back] if span.first >= back else ""
 

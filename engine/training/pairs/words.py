@@ -59,7 +59,7 @@ class Lexicon:
 
 def _fits(sense: Sense, span: Span, words: Words) -> bool:
     """The words before ``span`` allow this reading of it."""
-    before = words.before(span)
+    before = words.before(span, 1)
     match sense.word_class, sense.form:
         case "v", 0:
             return before in BARE_BEFORE or (not before and span.last + 1 < len(words.places))
