@@ -23,7 +23,7 @@ MINUTE_S: Final = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class _Question:
-    says: str
+    says: bytes
     epoch: str
     packed: bytes
     observations: bytes = b""
@@ -112,7 +112,7 @@ class InMemoryAnswerCache:
 
             if near.vector_of(entry.question) is None:
                 return False
-            question = _Question(says=near.place_text(entry.place, epoch), epoch=epoch, packed=entry.question)
+            question = _Question(says=near.mark(entry.place, epoch), epoch=epoch, packed=entry.question)
         provenance = entry.answer.provenance
         if provenance is not None and not self._may_write(provenance.by):
             return False

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.cache.fingerprint import digest
 from engine.cache.question import unpack
 from engine.cached import Near, Observation, Place
 
@@ -27,8 +28,8 @@ class Held:
 
     place: Place
     """Where it was found."""
-    says: str
-    """Where it says it lies, as ``place_text`` spells it."""
+    says: bytes
+    """Where it says it lies, as ``mark`` has it."""
     question: bytes
     observations: bytes
 
@@ -37,7 +38,7 @@ def held(scope: Place, said: Sequence[bytes]) -> Held:
     """What a store found in ``scope``: key, what the record says of itself, question, observations."""
     key, says, question, observations = said
     place = replace(scope, key=key.decode("ascii", "replace"))
-    return Held(place=place, says=says.decode("utf-8", "replace"), question=question, observations=observations)
+    return Held(place=place, says=says, question=question, observations=observations)
 
 
 def vector_of(question: bytes) -> bytes | None:
@@ -60,9 +61,9 @@ def comparable(question: bytes, vector: NDArray[np.float32]) -> bool:
     return read is None or read.vector.shape == vector.shape
 
 
-def place_text(place: Place, epoch: str) -> str:
-    """How a question's record names its own place. Digests only, so the separator is none of theirs."""
-    return "|".join((place.owner, place.scope, place.key, epoch))
+def mark(place: Place, epoch: str) -> bytes:
+    """What a question's record says of its own place: 32 bytes instead of 200."""
+    return bytes.fromhex(digest((place.owner, place.scope, place.key, epoch)))
 
 
 def near(found: Held, epoch: str, vector: NDArray[np.float32]) -> Near | None:
@@ -77,7 +78,7 @@ def near(found: Held, epoch: str, vector: NDArray[np.float32]) -> Near | None:
 
 def belongs(found: Held, epoch: str) -> bool:
     """The record says of itself that it lies there (fault 46)."""
-    return found.says == place_text(found.place, epoch)
+    return found.says == mark(found.place, epoch)
 
 
 def best(found: Iterable[Near], count: int, similarity_min: float) -> tuple[Near, ...]:

@@ -123,7 +123,7 @@ class RedisAnswerCache:
             if vector is None:
                 return False
             epoch = epoch_of(entry)
-            says = near.place_text(entry.place, epoch)
+            says = near.mark(entry.place, epoch)
             beside = (_set_key(entry.place.scope, epoch), says, entry.question, vector)
         place, limits, provenance = entry.place, self._settings, entry.answer.provenance
         writer = "" if provenance is None else provenance.by
