@@ -5,7 +5,7 @@ Part of ``configs.settings``, split off for size; their defaults live here.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -24,15 +24,61 @@ class SemanticSettings(Section):
     """Cosine below which a stored question is not looked at. Callers cannot lower it."""
     grey_role: Name | None = None
     """Role whose model is asked about pairs in the grey zone; ``None``: they are misses."""
+    grey_s: PositiveFloat = 5.0
+    """How long that may take."""
 
 
 class BoundSettings(Section):
-    """The error bound δ and how it is kept (cache.bound)."""
+    """The error bound δ and how it is kept (cache.bound, docs/decisions/0025)."""
 
     delta: Open = 0.02
     """Share of semantic hits that may be wrong."""
+    mode: Literal["prior", "strict"] = "prior"
+    """``prior``: the verifier's calibrated probability counts from the first question on. ``strict``: an entry earns
+    its hits by observations alone (vCache, arXiv 2502.03771)."""
+    start: Open | None = None
+    """``prior``: score from which an entry without observations may hit. ``None``: 1 − δ, which is right for every
+    single hit; lower where hits from there on are wrong in less than δ of all cases together."""
+    prior_errors: PositiveFloat = 1.0
+    """``prior``: the verifier's word is worth as many observations at the threshold as have this many wrong ones
+    among them: 1 / δ for one."""
+    caution: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0
+    """``prior``: standard deviations by which an entry's observations are read to its disadvantage."""
+    loosen: Annotated[float, Field(ge=1.0)] = 3.0
+    """``prior``: by this factor at most may right observations let the odds of a wrong hit grow; the floor."""
+    margin: PositiveFloat = 0.5
+    """``prior``: scores up to this much above a wrong one, in log-odds, are like it."""
+    observations_max: Annotated[int, Field(ge=8, le=1_000)] = 64
+    """The latest ones of an entry that are kept."""
+    tighten: Annotated[float, Field(gt=1.0)] = 4.0
+    """By this factor fall the odds of a wrong hit that are allowed once δ is exceeded."""
     shadow_share: Share = 0.02
     """Share of semantic hits that are answered afresh as well, after the hit was served, and compared."""
+    checks_max: PositiveInt = 2
+    """Such checks at once in one process; what comes on top is not checked."""
+    same_min: Share = 0.85
+    """Cosine of two answers from which they say the same, unless something in them contradicts."""
+    different_max: Share = 0.4
+    """Cosine below which they say something else; between the two nobody knows, and it does not count."""
+    window_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """How far back the measured rate looks."""
+    confidence: Open = 0.95
+    """Of its interval (Clopper-Pearson)."""
+    judge_min: Annotated[int, Field(ge=10)] = 100
+    """Compared answers before the measured rate may change anything."""
+    calm: Open = 0.75
+    """Share of δ below which the rate has to fall before what was tightened is loosened again."""
+    refresh_s: PositiveFloat = 5.0
+    """How often replicas tell each other their counts, at most."""
+    alone_s: PositiveFloat = 5.0
+    """How long a shared store that did not answer is left alone."""
+    agents_max: PositiveInt = 500
+    """Agents that are counted apart."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BoundSettings:
+        at_most(self, "different_max", "same_min")
+        return self
 
 
 class FlightSettings(Section):
@@ -66,6 +112,8 @@ class CacheSettings(Section):
     """Per owner, which is a user or what a tenant shares; the least recently used go first."""
     writes_per_minute: PositiveInt = 600
     """Of one user, so that nobody can flood a shared scope."""
+    touch_s: PositiveFloat = 1.0
+    """Hits are counted in the store at most this often."""
     semantic: SemanticSettings = SemanticSettings()
     bound: BoundSettings = BoundSettings()
     flight: FlightSettings = FlightSettings()

@@ -22,6 +22,7 @@ from configs.load import load_settings
 from configs.settings import Settings
 from engine.ask import AskOptions, Prompt, ask
 from engine.batch import answer_all
+from engine.cache_desk import CacheDesk, Neighbour
 from engine.compose import open_parts
 from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk
@@ -95,6 +96,18 @@ class Engine:
     def cache_client(self) -> Redis | None:
         """The client of ``redis.cache``, for operators' scripts and benchmarks; ``None`` without a cache."""
         return self._parts.cache_client
+
+    @property
+    def cache(self) -> CacheDesk:
+        """The answer cache as operators see it: stats, entries, explain, invalidate."""
+        return self._parts.cache
+
+    async def cached_near(
+        self, prompt: Prompt, *, limit: int, **options: Unpack[AskOptions]
+    ) -> tuple[Neighbour, ...]:
+        """Stored questions near ``prompt`` that this user might be served from, each with its verdict."""
+        request = await self._request(prompt, options)
+        return await self._parts.cache.near(request, limit)
 
     @property
     def history(self) -> History | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from configs.kernel import Usage
-from engine.types import Attempt, Decision
+from engine.types import Attempt, Decision, Verdict
 
 if TYPE_CHECKING:  # an exact hit needs no arrays
     import numpy as np
@@ -40,6 +40,8 @@ class Lookup:
     own: Place
     shared: Place | None
     """``None`` when no agent that could answer is declared ``context_free``."""
+    common: bool = False
+    """Whoever answers is ``context_free``: the tenant's users may wait for one and the same answer."""
     epoch: str = ""
     """Of the user's memory, as the store last told it; empty without memory. Every memory write changes it."""
     remembers: bool = False
@@ -49,6 +51,11 @@ class Lookup:
     def places(self) -> tuple[Place, ...]:
         """Own first."""
         return (self.own,) if self.shared is None else (self.own, self.shared)
+
+    @property
+    def flight(self) -> str:
+        """Identical misses under it are one call (cache.flight)."""
+        return self.shared.key if self.common and self.shared is not None else self.own.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +85,6 @@ class CachedAnswer:
     usage: Usage
     stored_at_s: float
     """Unix time; for people and for invalidation by age, never for expiry (the store's TTL decides)."""
-    truncated: bool = False
     question: str = ""
     """As it was asked; what a paraphrase is compared with."""
     provenance: Provenance | None = None
@@ -201,22 +207,6 @@ class AnswerCache(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Why a stored question may answer the one asked, or may not (cache.verify)."""
-
-    accepted: bool
-    rule: str
-    """``accepted``, or what refused: ``similarity``, ``number``, ``antonym``, …, ``verifier``, ``bound``."""
-    detail: str
-    similarity: float
-    probability: float | None
-    """That both ask the same; ``None`` when a rule refused before it was worked out."""
-    threshold: float
-    grey: bool = False
-    """Close enough to ask a model about, where one is configured."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """What a semantic lookup came to."""
 
@@ -225,5 +215,19 @@ class Match:
     """Of the answer, or of the best candidate that was refused."""
     verdict: Verdict | None = None
     """Of the best candidate; ``None`` when nothing was near."""
-    matched: str = ""
-    """The stored question."""
+    stored: CachedAnswer | None = None
+    """Its answer, served or kept back by the bound; ``None`` where verification had refused before."""
+
+
+class Paraphrases(Protocol):
+    """Answers to questions that were asked in other words (cache.semantic)."""
+
+    async def find(self, lookup: Lookup, question: str) -> Match:
+        """The verified answer among the nearest ones. Raises ``BackendUnavailable``; an encoder that cannot be
+        loaded is a miss, said in ``degraded``.
+        """
+        ...
+
+    async def packed(self, question: str) -> bytes | None:
+        """What is stored beside an answer so that paraphrases find it; ``None``: only its own words will."""
+        ...

@@ -22,10 +22,13 @@ from agents.prompted import PromptedAgent
 from agents.roster import Roster
 from configs.keys import usable_models
 from configs.settings import Settings
-from configs.splits import CONTROL
 from engine.aftermath import Aftermath
 from engine.answer_cache import open_cache
 from engine.breakers import Breakers
+from engine.cache.fingerprint import tenant_of, user_of
+from engine.cache.may_store import Ended, may_store
+from engine.cache.paraphrase import Ask
+from engine.cached import Provenance
 from engine.contract import (
     BreakerMoved,
     Estimate,
@@ -39,7 +42,9 @@ from engine.desk import TicketDesk
 from engine.embedded import Hold
 from engine.errors import ArtifactRefused
 from engine.fleet import Fleet, fleet_of
+from engine.fresh import Drive, Fresh, Keeping
 from engine.gateway.gateway import Gateway
+from engine.grey import GreyZone
 from engine.history.observe import observer_of
 from engine.history.writer import SqlHistory
 from engine.legs import Legs
@@ -59,9 +64,10 @@ from engine.routing.encoder import MiniLm, load_encoder
 from engine.routing.limits import LimitBook
 from engine.routing.shipped import load_head
 from engine.routing.thread import EncoderThread
-from engine.run import Drive, Run
+from engine.run import Run
 from engine.subjects import pools
 from engine.telemetry.tracing import open_tracer
+from engine.tiers import TierNeeds, make_tiers
 from engine.types import Answer, Request
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
@@ -96,6 +102,7 @@ class _Called:
     race: Race
     prices: PriceBook
     limits: LimitBook
+    grey: Ask | None
 
 
 @asynccontextmanager
@@ -106,12 +113,9 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         routes = Routes(settings, pools(settings))
         stores = _stores(settings)
         degraded: dict[str, str] = {}
-        client, cache = await open_cache(settings, stores, stack, degraded)
+        opened = await open_cache(settings, stores, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
-        stamp = await asyncio.to_thread(_stamp, settings)
-        key_of = Policy(roster, settings, unusable, stamp).key_of
-        gateway = Gateway(cache, key_of, missing=tuple(degraded))
-        stack.push_async_callback(gateway.drain)
+        policy = Policy(roster, settings, unusable, await asyncio.to_thread(_stamp, settings))
 
         shared = _share(settings, environ, (roster, stores, routes), stack)
         called = _call(settings, environ, shared.breakers, (roster, routes), stack)
@@ -130,13 +134,33 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         pipeline = _pipeline(router, shared.breakers, graph)
         for once in (router, pipeline):
             stack.push_async_callback(once.settle)
-        aftermath = _aftermath(settings, shared, key_of, reader)
+        cache = make_tiers(
+            settings,
+            opened,
+            TierNeeds(
+                reader=reader,
+                state=shared.state,
+                lookup_of=policy.lookup_of,
+                again=lambda request: run.answer(request, None),
+                ask=called.grey,
+                degraded=degraded,
+            ),
+            stack,
+        )
+        gateway = Gateway(cache.tiers, policy.lookup_of, missing=tuple(degraded))
+        stack.push_async_callback(gateway.drain)
+        aftermath = _aftermath(settings, shared, policy, reader)
         run = Run(
             gateway=gateway,
-            pipeline=pipeline.get,
+            fresh=Fresh(
+                gateway=gateway,
+                pipeline=pipeline.get,
+                ledger=graph.ledger,
+                keeping=_keeping(settings, roster, policy),
+                watch=cache.watch,
+            ),
+            flights=cache.flights,
             tracer=open_tracer(),
-            may_keep=partial(_may_keep, roster),
-            ledger=graph.ledger,
             depth_max=settings.chain.depth_max,
             observers=(aftermath.observe,),
         )
@@ -152,7 +176,8 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             history=shared.history,
             breakers=shared.breakers,
             stores=stores,
-            cache_client=client,
+            cache=cache.desk,
+            cache_client=None if opened is None else opened.client,
             degraded=degraded,
             lazy_router=router,
             lazy_pipeline=pipeline,
@@ -202,7 +227,9 @@ def _call(
     prices = PriceBook(settings)
     legs = Legs(roster, models, shield, prices, settings)
     race = Race(legs, settings, routes, clock=time.monotonic)
-    return _Called(models=models, host=host, legs=legs, race=race, prices=prices, limits=limits)
+    role = settings.cache.semantic.grey_role
+    grey = None if role is None else GreyZone(role, models, shield, prices, settings).ask
+    return _Called(models=models, host=host, legs=legs, race=race, prices=prices, limits=limits, grey=grey)
 
 
 def _reader(
@@ -215,12 +242,10 @@ def _reader(
     return head, reader
 
 
-def _aftermath(
-    settings: Settings, shared: _Shared, key_of: Callable[[Request], str], reader: EncoderThread
-) -> Aftermath:
+def _aftermath(settings: Settings, shared: _Shared, policy: Policy, reader: EncoderThread) -> Aftermath:
     keep = None
     if shared.history is not None:
-        keep = observer_of(shared.history, now_s=time.time, fingerprint=key_of, vector=reader.peek)
+        keep = observer_of(shared.history, now_s=time.time, fingerprint=policy.key_of, vector=reader.peek)
     return Aftermath(shared.fleet, keep, settings.learn.explore == "linucb")
 
 
@@ -253,20 +278,35 @@ def _load_encoder(settings: Settings, head: Callable[[], Artifact | None]) -> Mi
     return load_encoder(settings.encoder if own is None else own)
 
 
-def _may_keep(roster: Roster, answer: Answer) -> bool:
-    """Whether an answer may be served again: whole, by the agent that was meant, and free of side effects.
+def _keeping(settings: Settings, roster: Roster, policy: Policy) -> Keeping:
+    """What is asked before an answer is stored, and what is noted with it."""
 
-    Not what an experiment put in its place: that would outlive a roll-back.
-    """
-    experiment, _, arm = answer.decision.arm.partition("/")
-    if answer.degraded or (experiment and arm != CONTROL):
-        return False
-    agent = roster.agents.get(answer.decision.agent)
-    if agent is None:
-        return False
-    declared = agent.capability.cacheable
-    # What a handler of the caller's own does besides answering is unknown, so it has to say that it may be cached.
-    return isinstance(agent, PromptedAgent) if declared is None else declared
+    def ended(request: Request, answer: Answer) -> Ended:
+        agent = roster.agents.get(answer.decision.agent)
+        return Ended(
+            request=request,
+            answer=answer,
+            agent=None if agent is None else agent.capability,
+            own_handler=not isinstance(agent, PromptedAgent),
+        )
+
+    def provenance(request: Request, answer: Answer, live: bool) -> Provenance:
+        return Provenance(
+            by=user_of(request.principal),
+            tenant=tenant_of(request.principal.tenant_id),
+            agent=answer.decision.agent,
+            agent_version=policy.version_of(answer.decision.agent),
+            request_id=request.id,
+            tags=request.tags,
+            live=live,
+        )
+
+    return Keeping(
+        rule=partial(may_store, settings=settings.cache),
+        ended=ended,
+        provenance=provenance,
+        refusal_ttl_s=settings.cache.refusal_ttl_s,
+    )
 
 
 def _pipeline(router: Once[Router], breakers: Breakers, parts: _GraphParts) -> Once[Drive]:

@@ -20,15 +20,17 @@ from configs.catalogue import AgentCapability
 from configs.settings import Settings
 from engine.answer_cache import CACHE, STORES
 from engine.breakers import Breakers
+from engine.cache_desk import CacheDesk
 from engine.contract import BreakerState, BreakerView, Router
 from engine.desk import TicketDesk
 from engine.embedded import Hold
 from engine.fleet import Fleet
+from engine.fresh import Drive
 from engine.history.writer import SqlHistory
 from engine.models import Models
 from engine.once import Once
 from engine.resilience.local import LocalBreakerStore
-from engine.run import Drive, Run
+from engine.run import Run
 from memory.errors import BackendUnavailable
 
 OnStep = Callable[[str], None]
@@ -48,6 +50,7 @@ class Parts:
     desk: TicketDesk
     fleet: Fleet
     history: SqlHistory | None
+    cache: CacheDesk
     cache_client: Redis | None
     degraded: Mapping[str, str]
     lazy_router: Once[Router]

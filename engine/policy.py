@@ -13,8 +13,11 @@ from agents.contract import Agent
 from agents.prompted import PromptedAgent
 from agents.roster import Roster
 from configs.settings import Settings
-from engine.cache.fingerprint import digest, fingerprint
-from engine.types import Request
+from engine.cache.fingerprint import Under, digest, lookup_of
+from engine.cache.freshness import about_now
+from engine.cache.guard.language import language_of
+from engine.cached import Lookup
+from engine.types import PERSONAL, Request
 
 GUARD = "none"
 """Version of the guard that passed a request. Entries written before there was one are never read after."""
@@ -47,9 +50,29 @@ class Policy:
         self._digest = ""
         self._registrations: dict[str, tuple[Agent, str]] = {}
 
+    def lookup_of(self, request: Request) -> Lookup:
+        """Where the answer to ``request`` may lie under the policy of this moment."""
+        agents = self._roster.agents
+        able = [agent for name, agent in agents.items() if request.agent in (None, name)]
+        shares = [agent.capability.context_free and not agent.capability.live for agent in able]
+        nobody = about_now(request.question) or request.data_class in PERSONAL
+        under = Under(
+            policy=self.digest(),
+            language=language_of(request.question),
+            shareable=any(shares) and not nobody,
+            common=bool(shares) and all(shares) and not nobody,
+        )
+        return lookup_of(request, under)
+
     def key_of(self, request: Request) -> str:
-        """The cache key of ``request`` under the policy of this moment."""
-        return fingerprint(request, policy=self.digest())
+        """The exact key of the user's own answer, which tells requests apart in the history."""
+        return self.lookup_of(request).own.key
+
+    def version_of(self, agent: str) -> str:
+        """Digest of an agent's registration, for the provenance of its answers; empty for one that is not there."""
+        self.digest()
+        known = self._registrations.get(agent)
+        return "" if known is None else digest((known[1],))
 
     def digest(self) -> str:
         """64 hex digits."""

@@ -17,6 +17,8 @@ STRICTNESS: tuple[DataClass, ...] = get_args(DataClass)
 """From what anybody may read to what hurts most."""
 PERSONAL: frozenset[DataClass] = frozenset({"pii", "phi"})
 """Classes that stay on local models, fallbacks included (admit.data)."""
+Touch = Literal["guard_flag", "memory", "side_effect", "live_data"]
+"""What an answer has to do with beside its question and its model; it decides what may be stored (cache.write)."""
 Priority = Literal["high", "normal", "low"]
 OnUnavailable = Literal["error", "queue"]
 
@@ -154,6 +156,26 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a stored question may answer the one asked, or may not (cache.verify)."""
+
+    accepted: bool
+    rule: str
+    """``accepted``, or what refused: ``similarity``, ``number``, ``antonym``, …, ``verifier``, ``bound``."""
+    detail: str
+    similarity: float
+    """Cosine."""
+    probability: float | None
+    """That both ask the same; ``None`` when a rule refused before it was worked out."""
+    threshold: float
+    """What the probability had to reach."""
+    grey: bool = False
+    """Close enough to ask a model about, where one is configured."""
+    question: str = ""
+    """The stored one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What the caller gets. ``attempts`` is empty when no model ran."""
 
@@ -173,6 +195,10 @@ class Answer:
     degraded: tuple[str, ...] = ()
     truncated: bool = False
     """The text ends where ``max_tokens`` cut it, not where the model would have."""
+    touched: frozenset[Touch] = frozenset()
+    """What went into it besides, as far as memory, tools and guard say."""
+    verdict: Verdict | None = None
+    """Of the semantic cache, on the nearest stored question; ``None``: nothing was near, or it was not asked."""
 
     @property
     def cost_usd(self) -> float:

@@ -6,10 +6,7 @@ Works on the database directly, beside engines that are running; starts no model
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,10 +91,11 @@ def export(
     debug: options.Debug = False,
 ) -> None:
     """Write all rows to a file, with the texts that can be read."""
-    from engine.history.contract import HistoryQuery  # noqa: PLC0415 - keeps --help light
+    from engine.cli.whole_file import write_lines  # noqa: PLC0415 - keeps --help light
+    from engine.history.contract import HistoryQuery  # noqa: PLC0415 - same
 
     _ = debug
-    count = _write(file, _opened(profile, config).rows(HistoryQuery(since_s=since)))
+    count = write_lines(file, map(_plain, _opened(profile, config).rows(HistoryQuery(since_s=since))))
     if as_json:
         print_json({"rows": count, "file": str(file)})
     else:
@@ -130,30 +128,6 @@ async def _forget(store: SqlHistory, tenant: str, user: str) -> int:
         return await store.forget(tenant, user)
     finally:
         await store.aclose()
-
-
-def _write(file: Path, rows: Iterator[HistoryRow]) -> int:
-    """The file appears when it is whole."""
-    from configs.errors import ConfigError  # noqa: PLC0415 - keeps --help light
-
-    part: Path | None = None
-    count = 0
-    try:
-        # A name that nobody can have put there before, made with mode 0600.
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
-        part = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as target:
-            for row in rows:
-                # ASCII, so that half a surrogate pair can be written too.
-                target.write(json.dumps(_plain(row)) + "\n")
-                count += 1
-        part.replace(file)
-    except OSError as exc:
-        raise ConfigError(f"{file} cannot be written: {exc.strerror}") from exc
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
-    return count
 
 
 def _plain(row: HistoryRow) -> dict[str, object]:

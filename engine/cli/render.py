@@ -10,10 +10,12 @@ from rich.table import Table
 
 from engine.cli.console import markup
 from engine.events import FellBack
-from engine.types import Answer, Attempt, Candidate, Decision
+from engine.types import Answer, Attempt, Candidate, Decision, Verdict
 
 _ANSWER = TypeAdapter(Answer)
 _DECISION = TypeAdapter(Decision)
+FROM = {"exact_cache": "exact cache", "semantic_cache": "semantic cache", "flight": "same request under way"}
+"""Sources that cost nothing."""
 NEAR = 0.01
 ROWS_MIN = 3
 
@@ -31,8 +33,8 @@ def decision_json(decision: Decision) -> dict[str, Any]:
 def summary(answer: Answer) -> str:
     """One line: where the answer came from, how sure the routing was, what it cost."""
     decision = answer.decision
-    if answer.source == "exact_cache":
-        where = f"[green]exact cache[/] (was {decision.agent} on {answer.model or 'its own handler'})"
+    if answer.source in FROM:
+        where = f"[green]{FROM[answer.source]}[/] (was {decision.agent} on {answer.model or 'its own handler'})"
         spent = "0 tokens"
     else:
         where = f"[cyan]{answer.agent}[/] · confidence {decision.confidence:.2f} · {answer.model or 'own handler'}"
@@ -40,6 +42,14 @@ def summary(answer: Answer) -> str:
     cut = " · [yellow]cut at max_tokens[/]" if answer.truncated else ""
     flags = f" · [yellow]degraded: {', '.join(answer.degraded)}[/]" if answer.degraded else ""
     return f"[dim]└[/] {where} · {spent} · ${answer.cost_usd:.6f} · {answer.latency_ms:,.1f} ms{cut}{flags}"
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """One line: the nearest stored question, and why its answer was served or not."""
+    sure = "" if verdict.probability is None else f", probability {verdict.probability:.3f}"
+    said = "[green]the same question as[/]" if verdict.accepted else f"[yellow]{verdict.rule}[/]: not served for"
+    why = "" if verdict.accepted or not verdict.detail else f"  [dim]{markup(verdict.detail)}[/]"
+    return f"{said} “{markup(verdict.question)}” (cosine {verdict.similarity:.3f}{sure}){why}"
 
 
 def fallback(event: FellBack) -> str:
@@ -52,8 +62,12 @@ def fallback(event: FellBack) -> str:
 def explanation(answer: Answer) -> RenderableType:
     """The decision record of one answer: reason, candidates, attempts, trace."""
     parts: list[RenderableType] = []
-    if answer.source == "exact_cache":
-        parts.append("[green]from the exact cache[/]: nothing was routed or called. When it was first answered:")
+    if answer.source in FROM:
+        parts.append(f"[green]from the {FROM[answer.source]}[/]: nothing was routed or called for it.")
+    if answer.verdict is not None:
+        parts.append(verdict_line(answer.verdict))
+    if answer.source in FROM:
+        parts.append("When it was first answered:")
     parts.append(decision_view(answer.decision))
     if answer.attempts:
         parts.append(attempts_table(answer.attempts))

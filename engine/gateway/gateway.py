@@ -1,20 +1,22 @@
-"""The first and last thing every request meets: limits, then the exact cache; afterwards, the cache write.
+"""The first and last thing every request meets: limits, then the answer cache; afterwards, the cache write.
 
 One plain async component with two callers: ``Engine.execute`` (so that a hit never pays for a graph) and the
-served graph's first node. It knows the cache as a Protocol only; without one every request is a declared miss.
+served graph's first node. It knows the cache by its Protocols only; without one every request is a declared miss.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configs.errors import SwitchgearError
 from configs.kernel import Tier
-from engine.cached import AnswerCache, CachedAnswer
+from engine.cached import AnswerCache, CachedAnswer, Entry, Found, Lookup, Match, Paraphrases, Place, Sharing
 from engine.errors import NotBuilt
 from engine.types import Request
+
+NOTHING_NEAR = Match(answer=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,79 +24,136 @@ class Admitted:
     """A request that may proceed. ``hit`` ends it here; ``degraded`` names what was missing."""
 
     request: Request
-    key: str | None
+    lookup: Lookup | None
+    """``None``: the cache is not to be asked, or cannot be."""
     hit: CachedAnswer | None
     degraded: tuple[str, ...] = ()
 
+    @property
+    def may_share(self) -> bool:
+        """An answer that is there already would do."""
+        return self.lookup is not None and self.request.cache == "default"
+
+    @property
+    def flight(self) -> str:
+        """Key of the flight it may take; empty: it goes alone."""
+        return self.lookup.flight if self.lookup is not None and self.may_share else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiers:
+    """What the gateway asks."""
+
+    store: AnswerCache
+    paraphrases: Paraphrases | None
+    used: Callable[[Place], None]
+    """Told of every hit; returns at once."""
+
 
 class Gateway:
-    """Admission and the exact tier. ``key_of`` gives the cache key under the engine's current policy.
+    """Admission and both tiers. ``lookup_of`` gives a request's places under the engine's current policy.
 
     ``missing`` is what every answer has to declare as degraded, because it was not there at the start.
     """
 
     def __init__(
-        self, cache: AnswerCache | None, key_of: Callable[[Request], str], missing: tuple[str, ...] = ()
+        self, tiers: Tiers | None, lookup_of: Callable[[Request], Lookup], missing: tuple[str, ...] = ()
     ) -> None:
-        self._cache = cache
-        self._key_of = key_of
+        self._tiers = tiers
+        self._lookup_of = lookup_of
         self._missing = missing
         self._writes: dict[str, asyncio.Task[bool]] = {}
 
     async def admit(self, request: Request) -> Admitted:
-        """Let ``request`` in, with its cached answer if there is one.
+        """Let ``request`` in, with its exact answer if there is one.
 
         Raises ``NotBuilt`` for principals whose tier has limits that this release cannot enforce: an unmetered
         free tier would be a silent promise broken.
         """
         if request.principal.tier is not Tier.LOCAL:
             raise NotBuilt(f"tier {request.principal.tier.value!r} with its rate limit and budget", "admit.rate")
-        if self._cache is None or request.cache == "off":
-            return Admitted(request=request, key=None, hit=None, degraded=self._missing)
-        key = self._key_of(request)
-        if request.cache == "refresh":
-            return Admitted(request=request, key=key, hit=None)
-        if key in self._writes:
-            await asyncio.wait((self._writes[key],))
+        if self._tiers is None or request.cache == "off":
+            return Admitted(request=request, lookup=None, hit=None, degraded=self._missing)
+        lookup = self._lookup_of(request)
+        if request.cache == "refresh" and not lookup.remembers:
+            return Admitted(request=request, lookup=lookup, hit=None)
         try:
-            hit = await self._cache.get(key)
+            found = await self._look(self._tiers, lookup)
         except SwitchgearError:
-            return Admitted(request=request, key=None, hit=None, degraded=("cache",))
-        return Admitted(request=request, key=key, hit=hit)
+            return Admitted(request=request, lookup=None, hit=None, degraded=("cache",))
+        hit = None if request.cache == "refresh" else found.answer
+        return Admitted(request=request, lookup=replace(lookup, epoch=found.epoch), hit=hit)
 
-    def keep(self, admitted: Admitted, answer: CachedAnswer) -> None:
+    async def again(self, admitted: Admitted) -> CachedAnswer | None:
+        """The exact answer if it has come meanwhile. Raises what the store raises."""
+        if self._tiers is None or admitted.lookup is None:
+            return None
+        return (await self._look(self._tiers, admitted.lookup)).answer
+
+    async def near(self, admitted: Admitted) -> Match:
+        """The verified answer to a paraphrase; a cache that is gone by now is a miss."""
+        if self._tiers is None or self._tiers.paraphrases is None or admitted.lookup is None:
+            return NOTHING_NEAR
+        try:
+            match = await self._tiers.paraphrases.find(admitted.lookup, admitted.request.question)
+        except SwitchgearError:
+            return NOTHING_NEAR
+        if match.answer is not None and match.place is not None:
+            self._tiers.used(match.place)
+        return match
+
+    def keep(self, admitted: Admitted, answer: CachedAnswer, *, sharing: Sharing, ttl_s: int) -> None:
         """Store a fresh answer off the request path.
 
         A repeat in this process waits for the write, so it always finds it. A cache that is down costs nothing
         but the entry.
         """
-        if self._cache is None or admitted.key is None:
+        lookup = admitted.lookup
+        if self._tiers is None or lookup is None:
             return
-        key = admitted.key
-        if self._key_of(admitted.request) != key:
+        if self._lookup_of(admitted.request).own != lookup.own:
             return  # an agent was replaced meanwhile: nobody knows whose answer this is
-        before = self._writes.get(key)
-        task = asyncio.create_task(self._put(self._cache, key, answer, admitted.request.ttl_s, before))
-        self._writes[key] = task
-        task.add_done_callback(lambda done: self._written(key, done))
+        place = lookup.shared if sharing == "shared" and lookup.shared is not None else lookup.own
+        entry = Entry(place=place, answer=answer, ttl_s=ttl_s, epoch=lookup.epoch)
+        before = self._writes.get(place.key)
+        task = asyncio.create_task(self._put(self._tiers, entry, before))
+        self._writes[place.key] = task
+        task.add_done_callback(lambda done: self._written(place.key, done))
+
+    async def written(self, admitted: Admitted) -> None:
+        """Wait until what is being stored for this request is there, or could not be stored."""
+        if admitted.lookup is not None:
+            await self._settled(admitted.lookup)
 
     async def drain(self) -> None:
         """Wait for the writes under way."""
         if self._writes:
             await asyncio.wait(self._writes.values())
 
+    async def _look(self, tiers: Tiers, lookup: Lookup) -> Found:
+        await self._settled(lookup)
+        found = await tiers.store.get(lookup)
+        if found.place is not None:
+            tiers.used(found.place)
+        return found
+
+    async def _settled(self, lookup: Lookup) -> None:
+        pending = [task for place in lookup.places if (task := self._writes.get(place.key)) is not None]
+        if pending:
+            await asyncio.wait(pending)
+
     def _written(self, key: str, done: asyncio.Task[bool]) -> None:
         if self._writes.get(key) is done:
             del self._writes[key]
 
     @staticmethod
-    async def _put(
-        cache: AnswerCache, key: str, answer: CachedAnswer, ttl_s: int, before: asyncio.Task[bool] | None
-    ) -> bool:
+    async def _put(tiers: Tiers, entry: Entry, before: asyncio.Task[bool] | None) -> bool:
         if before is not None:  # the younger answer is the one that stays
             await asyncio.wait((before,))
         try:
-            await cache.put(key, answer, ttl_s=ttl_s)
+            question = None
+            if tiers.paraphrases is not None and not entry.answer.refused:
+                question = await tiers.paraphrases.packed(entry.answer.question)
+            return await tiers.store.put(replace(entry, question=question))
         except SwitchgearError:
             return False
-        return True

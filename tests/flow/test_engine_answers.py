@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import SwitchgearError
 from configs.kernel import Outcome
 from engine.app import Engine
-from engine.errors import EngineClosed, InvalidInput, RejectedByModel, UnknownName
+from engine.errors import AllRoutesUnavailable, EngineClosed, InvalidInput, RejectedByModel, UnknownName
 from engine.types import Answer
 from tests.support.engines import closed_port, engine_settings
 from tests.support.provider import Play, ScriptedProvider
@@ -86,17 +85,17 @@ async def test_changed_prompts_or_chains_never_read_old_answers(tmp_path: Path):
 
 
 @pytest.mark.req("serve.python")
-async def test_an_answer_cut_by_the_token_limit_says_so_also_from_the_cache(tmp_path: Path):
-    """Nobody takes half a text for a whole one; one that ended by itself is not marked."""
+async def test_an_answer_cut_by_the_token_limit_says_so_and_is_not_served_again(tmp_path: Path):
+    """Nobody takes half a text for a whole one, and half a text is not stored; a whole one is neither."""
     async with ScriptedProvider() as provider:
         provider.script(Play(reply="and so", finish_reason="length"), Play(reply="and so on."))
         async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
             cut = await engine.execute("Tell me more")
+            whole = await engine.execute("Tell me more")
             again = await engine.execute("Tell me more")
-            whole = await engine.execute("Tell me all of it")
     assert (cut.truncated, cut.attempts[0].finish_reason) == (True, "length")
-    assert (again.source, again.truncated) == ("exact_cache", True)
-    assert (whole.truncated, whole.attempts[0].finish_reason) == (False, "stop")
+    assert (whole.source, whole.truncated) == ("model", False)
+    assert (again.source, again.truncated, again.text) == ("exact_cache", False, whole.text)
 
 
 @pytest.mark.req("run.batch")
@@ -164,12 +163,27 @@ async def test_a_request_that_the_model_rejects_is_the_callers_and_goes_nowhere_
 async def test_what_failed_is_never_stored(tmp_path: Path):
     """The first ask fails; the second reaches the model and is answered."""
     async with ScriptedProvider() as provider:
-        provider.script(Play(status=400, body="{}"), Play(reply="better"))
+        provider.script(*[Play(status=503, body="{}")] * 3, Play(reply="better"))
         async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
-            with pytest.raises(SwitchgearError):
+            with pytest.raises(AllRoutesUnavailable):
                 await engine.execute("hi there")
             answer = await engine.execute("hi there")
     assert (answer.source, answer.text) == ("model", "better")
+
+
+@pytest.mark.req("cache.flight", "cache.write")
+async def test_a_models_own_refusal_is_repeated_without_asking_it_again(tmp_path: Path):
+    """Negative caching: the same question is refused at no price; another one, and a fresh try, are asked."""
+    async with ScriptedProvider() as provider:
+        provider.script(Play(status=400, body="{}"), Play(reply="other"), Play(reply="after all"))
+        async with Engine.open(settings=await engine_settings(tmp_path, {"m": provider.url})) as engine:
+            for _ in range(2):
+                with pytest.raises(RejectedByModel):
+                    await engine.execute("hi there")
+            asked = len(provider.requests)
+            other = await engine.execute("Who discovered penicillin?")
+            again = await engine.execute("hi there", cache="refresh")
+    assert (asked, other.text, again.text) == (1, "other", "after all")
 
 
 @pytest.mark.req("serve.python")

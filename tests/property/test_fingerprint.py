@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from configs.kernel import Message, Principal
 from configs.settings import Settings
-from engine.cache.fingerprint import digest, fingerprint
+from engine.cache.fingerprint import Under, digest, lookup_of, tenant_of, user_of
+from engine.cached import Place
 from engine.gateway.admit import Options, build_request
 from engine.types import Request
 
@@ -26,6 +27,11 @@ def base() -> Request:
     return build_request(
         "What is 41 + 17?", Principal(user_id="ada"), Options(), Settings(), request_id="r", now_s=0.0
     )
+
+
+def place_of(request: Request, policy: str = "p") -> Place:
+    """Where the user's own answer lies."""
+    return lookup_of(request, Under(policy=policy, language="en", shareable=False)).own
 
 
 @pytest.mark.req("cache.scope")
@@ -58,13 +64,13 @@ def test_different_fields_never_share_a_digest(left: list[str], right: list[str]
 def test_anything_the_answer_depends_on_changes_the_key(change: dict[str, object]):
     """Owner, agent, models, parameters, history and text all partition the cache."""
     request = base()
-    assert fingerprint(replace(request, **change), policy="p") != fingerprint(request, policy="p")
+    assert place_of(replace(request, **change)) != place_of(request)
 
 
 @pytest.mark.req("cache.scope")
 def test_another_policy_changes_the_key():
     """New prompts, models or agents never read answers of the old ones."""
-    assert fingerprint(base(), policy="p") != fingerprint(base(), policy="q")
+    assert place_of(base(), "p").scope != place_of(base(), "q").scope
 
 
 @pytest.mark.req("cache.exact")
@@ -72,14 +78,53 @@ def test_another_policy_changes_the_key():
 def test_a_repeat_shares_the_key_whatever_its_edges(text: str):
     """Another request id, deadline, tag, or white space at the ends does not change the question."""
     request = replace(base(), id="other", tags={"a": "b"}, messages=(Message("user", text),))
-    assert fingerprint(request, policy="p") == fingerprint(base(), policy="p")
+    assert place_of(request) == place_of(base())
+
+
+@pytest.mark.req("cache.scope")
+def test_the_question_changes_the_key_and_nothing_else_changes_within_a_scope():
+    """Paraphrases are looked for in a scope: another question stays, another history or language leaves it."""
+    asked, other = base(), replace(base(), messages=(Message("user", "Why?"),))
+    assert place_of(asked).scope == place_of(other).scope
+    assert place_of(asked).key != place_of(other).key
+    after = replace(base(), messages=(Message("assistant", "Hi."), *base().messages))
+    german = lookup_of(asked, Under(policy="p", language="de", shareable=False)).own
+    assert len({place_of(asked).scope, place_of(after).scope, german.scope}) == 3
+
+
+@pytest.mark.req("cache.scope")
+def test_users_of_a_tenant_share_a_place_only_where_that_is_allowed():
+    """Own places differ, the common one is the same within the tenant and no other."""
+    bob = replace(base(), principal=Principal(user_id="bob"))
+    elsewhere = replace(base(), principal=Principal(user_id="bob", tenant_id="other"))
+    common = [
+        lookup_of(request, Under(policy="p", language="en", shareable=True))
+        for request in (base(), bob, elsewhere)
+    ]
+    assert common[0].own != common[1].own
+    assert common[0].shared == common[1].shared
+    assert common[1].shared != common[2].shared
+    assert lookup_of(base(), Under(policy="p", language="en", shareable=False)).shared is None
+
+
+@pytest.mark.req("cache.scope")
+def test_hostile_ids_never_share_a_partition():
+    """100,000 ids of separators, globs, NULs and lookalikes: as many users, and as many tenants."""
+    alphabet = (":", "*", "?", "[", "]", "{", "}", "\0", "\\", "a", "\u200b", "\u00e9", "e\u0301")
+    ids = [
+        "".join(alphabet[(number // 13**place) % 13] for place in range(5)) + str(number // 13**5)
+        for number in range(100_000)
+    ]
+    assert len(set(ids)) == len(ids)
+    assert len({user_of(Principal(user_id=one)) for one in ids}) == len(ids)
+    assert len({tenant_of(one) for one in ids}) == len(ids)
 
 
 @pytest.mark.req("cache.scope")
 def test_ids_never_appear_in_a_key():
     """User and tenant ids are hashed before they enter a key."""
     request = replace(base(), principal=Principal(user_id="ada@example.org", tenant_id="acme{x}"))
-    key = fingerprint(request, policy="p")
-    assert "ada" not in key
-    assert "acme" not in key
-    assert set(key) <= set("sgx1:0123456789abcdef")
+    place = place_of(request)
+    assert len(place.owner) == 32
+    assert len(place.scope) == len(place.key) == 64
+    assert set(place.owner + place.scope + place.key) <= set("0123456789abcdef")

@@ -1,0 +1,151 @@
+"""How the two tiers of one engine's answer cache are put together. No rule of caching is here.
+
+What takes time, the verifier with its lexicon, is loaded when the first candidate has to be judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from configs.settings import Settings
+from engine.answer_cache import OpenCache
+from engine.cache.bounded import Bound
+from engine.cache.flight import Flights
+from engine.cache.paraphrase import Ask, Judge, Verified, VerifiedParaphrases
+from engine.cache.question import Question
+from engine.cache.redis_tally import RedisTallies
+from engine.cache.tally_sync import TallySync
+from engine.cache.touches import Touches
+from engine.cache_desk import CacheDesk
+from engine.cached import CachedAnswer, Lookup, Match
+from engine.errors import EmbeddingInvalid, ModelFileError
+from engine.fresh import Watch
+from engine.gateway.gateway import Tiers
+from engine.once import Once
+from engine.redis_state import StateRedis
+from engine.routing.thread import EncoderThread
+from engine.shadow import Checks, Shadows
+from engine.types import Answer, Request, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierNeeds:
+    """The live parts of an engine that its cache asks."""
+
+    reader: EncoderThread
+    state: StateRedis
+    lookup_of: Callable[[Request], Lookup]
+    again: Callable[[Request], Awaitable[Answer]]
+    """Answers a request as if for a caller."""
+    ask: Ask | None
+    """About the grey zone."""
+    degraded: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheParts:
+    """What the others see of it."""
+
+    tiers: Tiers | None
+    flights: Flights[Answer] | None
+    watch: Watch
+    desk: CacheDesk
+    tallies: TallySync | None
+
+
+class Unwatched:
+    """``Watch`` where there is no cache."""
+
+    def exact(self, hit: CachedAnswer | None) -> None:
+        """Nothing to count."""
+
+    def looked(self, match: Match) -> None:
+        """Nothing to count."""
+
+    def served(self, request: Request, match: Match) -> None:
+        """Nothing to check."""
+
+    def answered(self, match: Match, answer: Answer) -> None:
+        """Nothing to check."""
+
+
+def make_tiers(
+    settings: Settings, opened: OpenCache | None, needs: TierNeeds, stack: AsyncExitStack
+) -> CacheParts:
+    """Both tiers over an open cache; without one, a desk that says why."""
+    rules = settings.cache
+    judge = Once(partial(asyncio.to_thread, _load_judge, settings))
+    stack.push_async_callback(judge.settle)
+    read = partial(_read, needs, settings)
+    desk = CacheDesk(
+        store=None if opened is None else opened.store,
+        read=read,
+        judge=judge.get,
+        lookup_of=needs.lookup_of,
+        why_none=needs.degraded.get("cache", "the cache is switched off"),
+    )
+    if opened is None:
+        return CacheParts(tiers=None, flights=None, watch=Unwatched(), desk=desk, tallies=None)
+    touches = Touches(opened.store, rules.touch_s)
+    stack.push_async_callback(touches.aclose)
+    tallies = _tallies(settings, needs.state)
+    stack.push_async_callback(tallies.aclose)
+    bound = Bound(rules.bound, tallies, chance=random.random)
+    verified = Verified(judge=judge.get, sure=bound, ask=needs.ask)
+    checks = Checks(
+        store=opened.store, bound=bound, tallies=tallies, encode=needs.reader.aencode, again=needs.again
+    )
+    shadows = Shadows(checks, settings)
+    stack.push_async_callback(shadows.aclose)
+    flights = None
+    if rules.flight.enabled:
+        flights = Flights[Answer](opened.leases, rules.flight, sample=random.random)
+        stack.push_async_callback(flights.settle)
+    near = VerifiedParaphrases(opened.store, read, verified, rules.semantic) if rules.semantic.enabled else None
+    tiers = Tiers(store=opened.store, paraphrases=near, used=touches)
+    return CacheParts(tiers=tiers, flights=flights, watch=shadows, desk=desk, tallies=tallies)
+
+
+def _tallies(settings: Settings, state: StateRedis) -> TallySync:
+    rules = settings.cache.bound
+
+    async def open_() -> RedisTallies:
+        return RedisTallies(await state.client(), rules, timeout_s=settings.redis.timeout_s, generation="")
+
+    return TallySync(rules, open_, clock=time.monotonic, now_s=time.time)
+
+
+async def _read(needs: TierNeeds, settings: Settings, text: str) -> Question | None:
+    """``Read`` through the encoder that everybody shares."""
+    try:
+        reading = await needs.reader.aread(text)
+    except (ModelFileError, EmbeddingInvalid) as exc:
+        needs.degraded["semantic_cache"] = exc.message
+        return None
+    if reading.familiarity < settings.routing.familiarity_min or not reading.vector.any():
+        return None
+    return Question(text=text, vector=reading.vector)
+
+
+def _load_judge(settings: Settings) -> Judge:
+    """Guard, lexicon and verifier; blocks for a moment. Raises ``ArtifactRefused``."""
+    # Late: a request without a candidate needs none of it.
+    from engine.cache.verdict import judge  # noqa: PLC0415 - as above
+    from engine.cache.verifier import load_verifier  # noqa: PLC0415 - as above
+
+    semantic = settings.cache.semantic
+    verifier = load_verifier(semantic.verifier)
+
+    def judged(asked: Question, stored: Sequence[Question]) -> list[Verdict]:
+        return [
+            judge(asked, one, verifier, threshold=semantic.accept, grey=semantic.grey, floor=semantic.similarity_min)
+            for one in stored
+        ]
+
+    return judged
