@@ -54,6 +54,7 @@ def results(kind: str, text: str, times: int = 60) -> set[str]:
         ("code", "How do I open a .rar file?", "How do I open a .zip file?"),
         ("code", "When is a KeyError raised?", "When is a ValueError raised?"),
         ("code", "What does HTTP 404 mean?", "What does HTTP 403 mean?"),
+        ("quantifier", "What is the most common one?", "What is the least common one?"),
         ("modality", "Should I file a claim?", "Did I file a claim?"),
         ("wh_word", "When was it built?", "Where was it built?"),
         ("wh_word", "How do I use a lathe?", "Why do I use a lathe?"),

@@ -31,8 +31,9 @@ CHARS_MAX: Final = 8_000
 def read_pairs(paths: Sequence[Path], columns: Sequence[str] = NEEDED) -> list[Pair]:
     """Every pair of the files, in their order; pairs with the same first text share a group.
 
-    ``columns`` are the names of both texts and the label in CSV and JSONL. Raises ``TrainingRefused`` at the first line that is no pair, naming file and line: ``data_missing``,
-    ``data_encoding``, ``data_columns``, ``data_row``, ``data_label``, ``data_too_long``.
+    ``columns`` are the names of both texts and the label in CSV and JSONL. Raises ``TrainingRefused`` at the
+    first line that is no pair, naming file and line: ``data_missing``, ``data_encoding``, ``data_columns``,
+    ``data_row``, ``data_label``, ``data_too_long``.
     """
     groups: dict[str, int] = {}
     pairs: list[Pair] = []

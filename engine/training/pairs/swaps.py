@@ -24,7 +24,9 @@ _QUANTIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "any": ("all", "every"),
     "every": ("any", "only one", "no"),
     "each": ("only one",),
-    "most": ("all", "few", "least"),
+    "most": ("least",),
+    "most of": ("all of", "few of"),
+    "most people": ("all people", "few people"),
     "least": ("most",),
     "many": ("few",),
     "few": ("many", "all"),
@@ -126,7 +128,7 @@ _WH: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     (r"^(what) (?:should|do|can) I\b", ("when", "where", "why", "how")),
     (r"^(what time) (?:is|does|do)\b", ("where", "why", "how often")),
     (r"^(which)\b(?! (?:is|are|one)\b)", ("how many", "whose")),
-    (r"^(what) (?!does\b|was\b|is\b)\w+s\b", ("how many", "whose")),
+    (r"^(what) \w+s (?:do|are|can|should|have|contain|make)\b", ("how many", "whose")),
 )
 
 
