@@ -125,7 +125,9 @@ def _other_unit(name: str, random: Random) -> str:
     line, item = _units()[name]
     if name in "$€£":
         return random.choice([sign for sign in "$€£" if sign != name])
-    names = random.choice([names for n, names in enumerate(lists.unit_lines()[line]) if n != item])
+    others = [(n, names) for n, names in enumerate(lists.unit_lines()[line]) if n != item]
+    # The next bigger or smaller one is what people mix up.
+    names = random.choices([names for _, names in others], [4 if abs(n - item) == 1 else 1 for n, _ in others])[0]
     if name.startswith("°"):
         return next((n for n in names if n.startswith("°")), names[0])
     words = [n for n in names if n.isalpha() and len(n) > 3] if len(name) > 3 else []
