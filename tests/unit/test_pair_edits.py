@@ -13,8 +13,8 @@ from engine.training.pairs.text import canonical, numbers_in
 
 BASE = Path(__file__).parents[2] / "benchmarks" / "verifier_texts" / "base_questions.txt"
 QUESTIONS = BASE.read_text(encoding="utf-8").splitlines()
-SOME = QUESTIONS[::6]
-PER_KIND = 25
+SOME = QUESTIONS[::12]
+PER_KIND = 12
 
 
 def results(kind: str, text: str, times: int = 60) -> set[str]:
@@ -62,7 +62,7 @@ def results(kind: str, text: str, times: int = 60) -> set[str]:
 )
 def test_an_edit_that_changes_the_answer_makes_what_people_would_ask(kind: str, text: str, expected: str) -> None:
     """Each kind of negative does to a sentence what its name says."""
-    assert expected in results(kind, text, times=400)
+    assert expected in results(kind, text, times=250)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_edit_that_changes_the_answer_makes_what_people_would_ask(kind: str, 
 )
 def test_an_edit_that_leaves_the_answer_says_the_same_otherwise(kind: str, text: str, expected: str) -> None:
     """Each kind of positive does to a sentence what its name says."""
-    assert expected in results(kind, text, times=400)
+    assert expected in results(kind, text, times=250)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,14 @@ def test_an_edit_that_leaves_the_answer_says_the_same_otherwise(kind: str, text:
 def test_a_question_without_a_place_for_an_edit_is_left_alone(kind: str, text: str) -> None:
     """Order that does not count, words that look like names or units and the like are not edited."""
     assert not {new for new in results(kind, text, times=200) if new != text}
+
+
+def test_a_unit_is_not_put_where_it_stands_already() -> None:
+    """A question with one unit twice asks for nothing."""
+    made = results("unit", "pounds to kilograms", times=300)
+
+    assert made
+    assert not made & {"pounds to pounds", "kilograms to kilograms"}
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_one_others() -> None:
@@ -174,7 +182,7 @@ def test_a_pair_carries_the_place_of_its_question() -> None:
 
 def test_a_slip_of_the_keyboard_makes_no_other_known_word() -> None:
     """``trial`` does not become ``trail``: that is another question."""
-    made = results("typo", "free trial", times=400)
+    made = results("typo", "free trial", times=250)
 
     assert made
     assert not [text for text in made if re.search(r"\btrail\b", text)]

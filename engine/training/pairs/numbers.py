@@ -115,6 +115,8 @@ def unit(text: str, random: Random) -> str | None:
         return None
     start, end, name = random.choice(places)
     new = _other_unit(name, random)
+    if re.search(rf"(?i)(?<!\w){re.escape(new)}(?!\w)", text):
+        return None
     if new.isalpha() and text[start - 1 : start].isdigit() and len(new) > 3:
         new = " " + new
     return text[:start] + new + text[end:]
