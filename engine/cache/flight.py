@@ -101,6 +101,8 @@ class _Flight(Generic[T]):
     events: list[Event] = field(default_factory=list[Event])
     streams: bool = False
     """The owner of the call under way streams, so there are events."""
+    before: asyncio.Task[None] | None = None
+    """The flight of this key that has landed, or was given up, and is not over yet."""
     token: str | None = None
     degraded: str = ""
     task: asyncio.Task[None] | None = None
@@ -154,6 +156,7 @@ class Flights(Generic[T]):
         self._rules = rules
         self._sample = sample
         self._flights: dict[str, _Flight[T]] = {}
+        self._latest: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -173,7 +176,9 @@ class Flights(Generic[T]):
         waiter = flight.board(boarding)
         if flight.task is None:
             # In a context of its own: what a lease costs or fails is not part of anybody's request.
+            flight.before = self._latest.get(key)
             task = flight.task = asyncio.create_task(self._drive(flight), context=Context())
+            self._latest[key] = task
             self._tasks.add(task)
             task.add_done_callback(lambda done: self._over(flight, done))
         try:
@@ -190,6 +195,8 @@ class Flights(Generic[T]):
 
     async def _drive(self, flight: _Flight[T]) -> None:
         """One turn after the other until everybody has left, with the answer or without."""
+        if flight.before is not None:  # a lease of our own is on its way back, and perhaps an answer to the store
+            await asyncio.wait((flight.before,))
         renewing = None if self._leases is None else asyncio.create_task(self._renew(self._leases, flight))
         try:
             while (owner := flight.next_owner()) is not None:
@@ -261,6 +268,8 @@ class Flights(Generic[T]):
     def _over(self, flight: _Flight[T], done: asyncio.Task[None]) -> None:
         """Whatever ended the task, nobody waits for it any longer."""
         self._tasks.discard(done)
+        if self._latest.get(flight.key) is done:
+            del self._latest[flight.key]
         self._forget(flight)
         left = flight.crew.disband()
         if left:

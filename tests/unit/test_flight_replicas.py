@@ -11,9 +11,12 @@ import pytest
 from agents.errors import CallFailed
 from configs.caching import FlightSettings
 from configs.kernel import Failure, FailureKind
+from configs.settings import BreakerSettings
 from engine.cache.flight import Flights
-from engine.cache.leases import InMemoryLeases
+from engine.cache.leases import GuardedLeases, InMemoryLeases
 from engine.errors import DeadlineExceeded, RejectedByModel
+from engine.resilience.errors import CallRefused
+from engine.resilience.shielded import StoreGuard, one_failure_per_request, store_breakers
 from memory.errors import BackendUnavailable
 from tests.support.finished import FAILED
 from tests.support.flights import Caller, board, flights, later, leases_of_loop
@@ -302,6 +305,52 @@ async def test_without_its_store_a_flight_is_of_this_process_and_says_so(error: 
     assert (landed.answer, landed.role, landed.degraded) == ("42", "alone", str(error))
     assert (leases.asked, len(shelf.looks)) == (1, 0)
     await asyncio.gather(*waiting, return_exceptions=True)
+    await here.settle()
+
+
+@pytest.mark.req("cache.flight")
+@on_virtual_time
+async def test_a_store_that_hangs_costs_one_timeout_of_its_guard_in_all() -> None:
+    """X7: one for the owner, who is told no when it would ask again, and none for those who come after it."""
+
+    class Hangs(InMemoryLeases):
+        async def take(self, key: str, *, lease_s: float) -> str | None:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    guard = StoreGuard(store_breakers(BreakerSettings(), clock=now_s, sample=lambda: 0.0))
+    leases = GuardedLeases(Hangs(now_s=now_s), guard, subject="store:redis.cache", timeout_s=0.3, places=1)
+    here, shelf = flights(leases, RULES), Shelf()
+    callers, began_s = [shelf.caller(name) for name in "ab"], now_s()
+
+    async def ask(caller: Caller) -> object:
+        with one_failure_per_request():
+            landed = await here.fly("k", caller.boarding())
+            with pytest.raises(CallRefused):
+                await guard("store:redis.cache", shelf.look, 0.3)
+            return landed.degraded
+
+    owner = asyncio.create_task(ask(callers[0]))
+    await callers[0].began.wait()
+    callers[0].answers("42")
+    assert await owner == "no reply within 0.3 s"
+    assert now_s() - began_s == pytest.approx(0.3)
+    await here.settle()
+
+
+@pytest.mark.req("cache.flight")
+@on_virtual_time
+async def test_the_next_flight_of_a_key_waits_for_the_lease_of_the_one_before() -> None:
+    """Not for a pause between two looks: without a stored answer it calls the moment the lease is back."""
+    leases, began_s = leases_of_loop(), now_s()
+    here = flights(leases, RULES)
+    for text in ("1", "2", "3"):
+        caller = Caller()
+        waiter = board(here, caller)
+        await caller.began.wait()
+        caller.answers(text)
+        assert (await waiter).answer == text
+    assert now_s() == began_s
     await here.settle()
 
 
