@@ -5,28 +5,27 @@ Works beside engines that are running. Nothing is deleted without ``--yes``: fir
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from engine.cli import options
-from engine.cli.console import err, markup, out, print_json
+from engine.cli.console import err, markup, out, print_json, progress
 from engine.cli.loop import run
 
 if TYPE_CHECKING:
     from engine.app import Engine
     from engine.cache.selection import Selection
+    from engine.cache_desk import Invalidated, Neighbour
+    from engine.cli.cache_choice import Choice
 
 app = typer.Typer(no_args_is_help=True, help="The answer cache: stats, search, explain, invalidate, export.")
 SHOWN = 20
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+T = TypeVar("T")
 
 Words = Annotated[str | None, typer.Argument(help="Words of the question or the answer.", show_default=False)]
 Tag = Annotated[
@@ -38,8 +37,9 @@ Version = Annotated[
 ]
 Older = Annotated[str | None, typer.Option("--older-than", help="As in 90s, 30m, 12h, 7d.", show_default=False)]
 User = Annotated[str | None, typer.Option("--user", help="Whose requests they answered.", show_default=False)]
-Tenant = Annotated[str, typer.Option("--tenant", help="The user's tenant.")]
-DEFAULT_TENANT = "default"
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", help="The user's tenant; alone: all of its users.", show_default=False)
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,15 @@ def stats(
     debug: options.Debug = False,
 ) -> None:
     """Entries, memory and hits of both tiers."""
+    from engine.cli.cache_view import stats_table  # noqa: PLC0415 - keeps --help light
+
     _ = debug
-    run(_stats(_Where(profile=profile, config=config, as_json=as_json)))
+    where = _Where(profile=profile, config=config, as_json=as_json)
+    figures = _with_engine(where, "asking the cache", lambda engine: engine.cache.stats())
+    if as_json:
+        print_json(asdict(figures))
+    else:
+        out().print(stats_table(figures))
 
 
 @app.command()
@@ -71,8 +78,10 @@ def search(
     version: Version = None,
     older: Older = None,
     user: User = None,
-    tenant: Tenant = DEFAULT_TENANT,
-    near: Annotated[bool, typer.Option("--near", help="By meaning, among what this user may be served.")] = False,
+    tenant: Tenant = None,
+    near: Annotated[
+        bool, typer.Option("--near", help="By meaning: what this user might be served, and why not.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000, help="At most so many.")] = SHOWN,
     profile: options.Profile = None,
     config: options.ConfigFile = None,
@@ -80,12 +89,17 @@ def search(
     debug: options.Debug = False,
 ) -> None:
     """List entries by words, tag, agent, age or user; or, with --near, what is closest to a question and why."""
+    from engine.cli.cache_choice import Choice  # noqa: PLC0415 - keeps --help light
+
     _ = debug
     where = _Where(profile=profile, config=config, as_json=as_json)
+    choice = Choice(
+        words=words, tags=tag or (), agent=agent, version=version, older=older, user=user, tenant=tenant
+    )
     if near:
-        run(_near(where, words or "", user or "local", tenant, agent, limit))
+        _search_near(where, choice, limit)
     else:
-        run(_search(where, _selection(words, tag, agent, version, older, user, tenant), limit))
+        _search(where, choice, limit)
 
 
 @app.command()
@@ -98,8 +112,17 @@ def explain(
     debug: options.Debug = False,
 ) -> None:
     """Whether the answer to one question may be served to the other, and which rule says so."""
+    from engine.cache.fingerprint import normalise  # noqa: PLC0415 - keeps --help light
+    from engine.cli.cache_view import verdict_view  # noqa: PLC0415 - same
+
     _ = debug
-    run(_explain(_Where(profile=profile, config=config, as_json=as_json), asked, stored))
+    where = _Where(profile=profile, config=config, as_json=as_json)
+    verdict = _with_engine(where, "reading both questions", lambda engine: engine.cache.explain(asked, stored))
+    exact = normalise(asked) == normalise(stored)
+    if as_json:
+        print_json({"exact": exact, **asdict(verdict)})
+    else:
+        out().print(verdict_view(verdict, exact=exact), soft_wrap=True)
 
 
 @app.command()
@@ -110,7 +133,7 @@ def invalidate(
     version: Version = None,
     older: Older = None,
     user: User = None,
-    tenant: Tenant = DEFAULT_TENANT,
+    tenant: Tenant = None,
     everything: Annotated[bool, typer.Option("--everything", help="All entries of all users.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it they are only counted.")] = False,
     profile: options.Profile = None,
@@ -119,15 +142,22 @@ def invalidate(
     debug: options.Debug = False,
 ) -> None:
     """Forget entries by words, tag, agent, agent version, age or user. A dry run unless --yes."""
-    from engine.cache.selection import Selection  # noqa: PLC0415 - keeps --help light
+    from engine.cli.cache_choice import Choice, refuse_empty, selection_of  # noqa: PLC0415 - keeps --help light
 
     _ = debug
-    chosen = _selection(words, tag, agent, version, older, user, tenant)
-    if everything:
-        if not chosen.is_empty:
-            raise typer.BadParameter("either --everything or a choice, not both")
-        chosen = Selection(everything=True)
-    run(_invalidate(_Where(profile=profile, config=config, as_json=as_json), chosen, dry_run=not yes))
+    choice = Choice(
+        words=words,
+        tags=tag or (),
+        agent=agent,
+        version=version,
+        older=older,
+        user=user,
+        tenant=tenant,
+        everything=everything,
+    )
+    selection = selection_of(choice)
+    refuse_empty(selection)
+    _invalidate(_Where(profile=profile, config=config, as_json=as_json), selection, dry_run=not yes)
 
 
 @app.command()
@@ -138,134 +168,114 @@ def export(
     ] = None,
     tag: Tag = None,
     agent: Agent = None,
+    version: Version = None,
+    older: Older = None,
     user: User = None,
-    tenant: Tenant = DEFAULT_TENANT,
+    tenant: Tenant = None,
     profile: options.Profile = None,
     config: options.ConfigFile = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write entries with their questions, answers and provenance to a file."""
+    """Write entries with their questions, answers and provenance to a file; all of them unless chosen."""
+    from engine.cli.cache_choice import Choice, all_of, selection_of  # noqa: PLC0415 - keeps --help light
+    from engine.cli.cache_view import as_plain  # noqa: PLC0415 - same
+    from engine.cli.whole_file import write_lines  # noqa: PLC0415 - same
+
     _ = debug
-    chosen = _selection(words, tag, agent, None, None, user, tenant)
-    run(_export(_Where(profile=profile, config=config, as_json=as_json), chosen, file))
-
-
-@asynccontextmanager
-async def _opened(where: _Where) -> AsyncGenerator[Engine]:
-    from engine.app import Engine  # noqa: PLC0415 - keeps --help light
-
-    async with Engine.open(where.profile, config_file=where.config) as engine:
-        yield engine
-
-
-def _selection(
-    words: str | None,
-    tags: Sequence[str] | None,
-    agent: str | None,
-    version: str | None,
-    older: str | None,
-    user: str | None,
-    tenant: str,
-) -> Selection:
-    from configs.kernel import Principal  # noqa: PLC0415 - keeps --help light
-    from engine.cache.fingerprint import tenant_of, user_of  # noqa: PLC0415 - same
-    from engine.cache.selection import Selection  # noqa: PLC0415 - same
-
-    pairs = (tag.partition("=") for tag in tags or ())
-    return Selection(
-        tags={key: value for key, _, value in pairs},
-        agent=agent,
-        agent_version=version,
-        older_than_s=None if older is None else _age_s(older),
-        text=words or None,
-        by=None if user is None else user_of(Principal(user_id=user, tenant_id=tenant)),
-        tenant=None if user is not None or tenant == DEFAULT_TENANT else tenant_of(tenant),
+    where = _Where(profile=profile, config=config, as_json=as_json)
+    choice = Choice(
+        words=words, tags=tag or (), agent=agent, version=version, older=older, user=user, tenant=tenant
     )
-
-
-def _age_s(text: str) -> float:
-    found = _AGE.fullmatch(text.strip().lower())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no age", param_hint="--older-than (90s, 30m, 12h, 7d)")
-    return float(found[1]) * UNITS[found[2]]
-
-
-async def _stats(where: _Where) -> None:
-    from engine.cli.cache_view import stats_table  # noqa: PLC0415 - keeps --help light
-
-    async with _opened(where) as engine:
-        figures = await engine.cache.stats()
-    if where.as_json:
-        print_json(asdict(figures))
+    selection = selection_of(choice)
+    found = _with_engine(where, "looking through the cache", lambda engine: all_of(engine, selection))
+    count = write_lines(file, map(as_plain, found))
+    if as_json:
+        print_json({"entries": count, "file": str(file)})
     else:
-        out().print(stats_table(figures))
+        err().print(f"{count:,} {_entry(count)} in {markup(str(file))}", soft_wrap=True)
 
 
-async def _search(where: _Where, selection: Selection, limit: int) -> None:
-    from engine.cli.cache_view import as_plain, entries_table  # noqa: PLC0415 - keeps --help light
+def _search(where: _Where, choice: Choice, limit: int) -> None:
+    from engine.cli.cache_choice import selection_of, youngest  # noqa: PLC0415 - keeps --help light
+    from engine.cli.cache_view import as_plain, entries_table  # noqa: PLC0415 - same
 
-    async with _opened(where) as engine:
-        found = [entry async for entry in engine.cache.entries(selection)]
-    found.sort(key=lambda entry: -entry.answer.stored_at_s)
+    selection = selection_of(choice)
+    count, found = _with_engine(
+        where, "looking through the cache", lambda engine: youngest(engine, selection, limit)
+    )
     if where.as_json:
-        print_json([as_plain(entry) for entry in found[:limit]])
+        print_json([as_plain(entry) for entry in found])
     elif not found:
-        err().print("no such entry")
+        err().print("no such entry; `switchgear cache stats` says how many there are")
     else:
-        out().print(entries_table(found[:limit], time.time()))
-        if len(found) > limit:
-            err().print(f"{len(found) - limit:,} more; --limit shows them")
+        out().print(entries_table(found, time.time()))
+        if count > len(found):
+            err().print(f"{count - len(found):,} more; --limit shows them")
 
 
-async def _near(where: _Where, words: str, user: str, tenant: str, agent: str | None, limit: int) -> None:
-    from engine.cli.cache_view import near_table  # noqa: PLC0415 - keeps --help light
+def _search_near(where: _Where, choice: Choice, limit: int) -> None:
+    from engine.cli.cache_choice import DEFAULT_TENANT, Choice, selection_of  # noqa: PLC0415 - keeps --help light
+    from engine.cli.cache_view import near_table  # noqa: PLC0415 - same
+    from engine.errors import InvalidInput  # noqa: PLC0415 - same
 
-    async with _opened(where) as engine:
-        found = await engine.cached_near(words, limit=limit, user_id=user, tenant_id=tenant, agent=agent)
+    selection_of(choice)  # says what is blank
+    words, agent = choice.words, choice.agent
+    if words is None or choice != Choice(words=words, agent=agent, user=choice.user, tenant=choice.tenant):
+        raise InvalidInput(
+            "--near takes a question, and of the options --agent, --user and --tenant only",
+            hint='switchgear cache search --near "How do I sort a list?" --user ada',
+            code="invalid_search",
+        )
+    user, tenant = choice.user or "local", choice.tenant or DEFAULT_TENANT
+
+    async def look(engine: Engine) -> tuple[Neighbour, ...]:
+        return await engine.cached_near(words, limit=limit, user_id=user, tenant_id=tenant, agent=agent)
+
+    found = _with_engine(where, "reading the question", look)
     if where.as_json:
         print_json([asdict(one) for one in found])
-    elif not found:
-        err().print("nothing is stored that this user's question could be compared with")
-    else:
+    elif found:
         out().print(near_table(found))
-
-
-async def _explain(where: _Where, asked: str, stored: str) -> None:
-    from engine.cli.cache_view import verdict_view  # noqa: PLC0415 - keeps --help light
-
-    async with _opened(where) as engine:
-        verdict = await engine.cache.explain(asked, stored)
-    if where.as_json:
-        print_json(asdict(verdict))
     else:
-        out().print(verdict_view(verdict))
+        whose = (
+            f"user {markup(user)}, tenant {markup(tenant)}{'' if agent is None else f', agent {markup(agent)}'}"
+        )
+        err().print(f"nothing is stored that this question could be compared with ({whose})")
 
 
-async def _invalidate(where: _Where, selection: Selection, *, dry_run: bool) -> None:
-    from engine.cli.cache_view import as_plain, entries_table  # noqa: PLC0415 - keeps --help light
+def _invalidate(where: _Where, selection: Selection, *, dry_run: bool) -> None:
+    from engine.cli.cache_choice import refuse_unknown  # noqa: PLC0415 - keeps --help light
+    from engine.cli.cache_view import as_plain, entries_table  # noqa: PLC0415 - same
 
-    async with _opened(where) as engine:
+    async def forget(engine: Engine) -> Invalidated:
         done = await engine.cache.invalidate(selection, dry_run=dry_run, examples=SHOWN)
+        if not done.count:
+            refuse_unknown(engine, selection)
+        return done
+
+    done = _with_engine(where, "looking through the cache", forget)
     if where.as_json:
         examples = [as_plain(entry) for entry in done.examples]
         print_json({"count": done.count, "dry_run": done.dry_run, "examples": examples})
         return
     if done.examples:
         out().print(entries_table(done.examples, time.time()))
-    noun = "entry" if done.count == 1 else "entries"
-    after = "would be forgotten; say --yes to do it" if dry_run else "forgotten"
-    err().print(f"{done.count:,} {noun} {after}")
+    after = "would be forgotten; say --yes to do it" if dry_run and done.count else "forgotten"
+    err().print(f"{done.count:,} {_entry(done.count)} {after}")
 
 
-async def _export(where: _Where, selection: Selection, file: Path) -> None:
-    from engine.cli.cache_view import as_plain  # noqa: PLC0415 - keeps --help light
-    from engine.cli.whole_file import write_lines  # noqa: PLC0415 - same
+def _with_engine(where: _Where, doing: str, use: Callable[[Engine], Awaitable[T]]) -> T:
+    async def opened() -> T:
+        with progress() as bar:
+            bar.add_task(doing, total=None)
+            from engine.app import Engine  # noqa: PLC0415 - keeps --help light
 
-    async with _opened(where) as engine:
-        lines = [as_plain(entry) async for entry in engine.cache.entries(selection)]
-    write_lines(file, lines)
-    if where.as_json:
-        print_json({"entries": len(lines), "file": str(file)})
-    else:
-        err().print(f"{len(lines):,} entries in {markup(str(file))}")
+            async with Engine.open(where.profile, config_file=where.config) as engine:
+                return await use(engine)
+
+    return run(opened())
+
+
+def _entry(count: int) -> str:
+    return "entry" if count == 1 else "entries"

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 _ANSWER = TypeAdapter(CachedAnswer)
 MIB = 1 << 20
 SHORT = 60
+GUARD = "the guard: these words make two questions of it"
+WHO = {
+    "similarity": "the distance: the encoder sees two topics",
+    "verifier": "the learned verifier: it is not sure enough",
+    "model": "the model that was asked about the grey zone",
+    "bound": "the entry's error bound",
+    "bound_tight": "the error bound over all entries",
+    "bound_off": "the error bound over all entries: hits are switched off",
+}
+"""Who speaks under a rule's name; every other rule is the guard's."""
 
 
 def as_plain(entry: Entry) -> dict[str, Any]:
@@ -91,22 +101,27 @@ def near_table(found: Sequence[Neighbour]) -> Table:
     return table
 
 
-def verdict_view(verdict: Verdict) -> RenderableType:
-    """Served or not, the rule that says so, and the figures behind it."""
-    lines = [
-        "[green]served[/]: one answer does for both"
-        if verdict.accepted
-        else f"[red]not served[/]: {_said(verdict)}",
-        f"[dim]cosine[/] {verdict.similarity:.3f}",
-    ]
+def verdict_view(verdict: Verdict, *, exact: bool) -> RenderableType:
+    """Served or not, the rule that says so and in which words, and the figures behind it.
+
+    ``exact``: both texts are one to the exact tier.
+    """
+    lines = ["[green]the same text[/]: the exact tier serves it and asks nothing else"] if exact else []
+    if verdict.accepted:
+        lines.append(
+            "[green]served[/]: one answer does for both, unless the entry's own error bound asks for more"
+        )
+    else:
+        lines.append(f"[red]not served[/]: {_said(verdict)}")
+        lines.append(f"[dim]refused by[/] {WHO.get(verdict.rule, GUARD)}")
+    lines.append(f"[dim]cosine[/] {verdict.similarity:.3f}")
     if verdict.probability is not None:
-        lines.append(
-            f"[dim]probability that both ask the same[/] {verdict.probability:.3f} [dim]of[/] {verdict.threshold:.3f}"
-        )
+        sure = f"{verdict.probability:.3f}, [dim]at least[/] {verdict.threshold:.3f} [dim]is asked for[/]"
+        lines.append(f"[dim]probability that both ask the same[/] {sure}")
+    elif not verdict.accepted:
+        lines.append("[dim]the verifier was not asked: a refusal ends it[/]")
     if verdict.grey:
-        lines.append(
-            "[dim]in the grey zone: a model would be asked where[/] cache.semantic.grey_role [dim]is set[/]"
-        )
+        lines.append("[dim]in the grey zone: a model is asked where[/] cache.semantic.grey_role [dim]names one[/]")
     return Group(*lines)
 
 
@@ -121,7 +136,8 @@ def span(seconds: float) -> str:
 def _said(verdict: Verdict) -> str:
     if verdict.accepted:
         return "[green]same question[/]"
-    return f"[yellow]{verdict.rule}[/] {markup(verdict.detail)}".rstrip()
+    why = f": {markup(verdict.detail)}" if verdict.detail else ""
+    return f"[yellow]{verdict.rule}[/]{why}"
 
 
 def _line(text: str) -> str:

@@ -20,6 +20,7 @@ from engine.cli import (
     ask,
     bench,
     breakers,
+    cache,
     chaos,
     chat,
     doctor,
@@ -61,6 +62,7 @@ app.command("eval")(evals.evaluate)
 app.command("bench")(bench.bench)
 app.command("chaos")(chaos.chaos)
 app.add_typer(breakers.app, name="breakers")
+app.add_typer(cache.app, name="cache")
 app.add_typer(history.app, name="history")
 app.add_typer(queue.app, name="queue")
 app.add_typer(split.app, name="split")
