@@ -6,6 +6,7 @@ All words are lower case, single tokens. Every relation is symmetric. The first 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -52,6 +53,20 @@ KEEPING: Final = frozenset(
     }
 )
 """Endings that keep the meaning."""
+SPELLINGS: Final = tuple(
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        (r"(?<=...)is(e|es|ed|er|ers|ing|ation|ations)$", r"iz\1"),
+        (r"(?<=...)ys(e|es|ed|er|ing)$", r"yz\1"),
+        (r"(?<=..)our", "or"),
+        (r"tre(s?)$", r"ter\1"),
+        (r"ogue(s?)$", r"og\1"),
+        (r"ll(ed|ing|er|ers)$", r"l\1"),
+        (r"ae|oe", "e"),
+        (r"(?<=...)ence(s?)$", r"ense\1"),
+    )
+)
+"""British endings and what American English writes."""
 STRONG: Final = frozenset(
     {
         *("colour", "day", "language", "month", "nationality", "organisation", "place", "planet", "religion"),
@@ -103,6 +118,13 @@ def is_name(word: str) -> bool:
     if any(not entry.name for entry in others):
         return False
     return (own is not None and own.name) or (word.endswith("s") and bool(others))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def is_thing(word: str) -> bool:
+    """Whether the word mostly names a thing: a noun in a common sense, or no word of the dictionary at all."""
+    entries = [entry for entry in map(known, bases(word)) if entry]
+    return not entries or any(entry.kinds or entry.name for entry in entries)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -258,6 +280,14 @@ def typo_of(a: str, b: str) -> bool:
         return shorter >= 8 and distance(a, b, 1) <= 1
     limit = 2 if shorter >= 7 else 1
     return shorter >= 4 and distance(a, b, limit) <= limit
+
+
+@lru_cache(maxsize=REMEMBERED)
+def american(word: str) -> str:
+    """The word in one spelling, for comparing British with American; what comes out need not be a word."""
+    for pattern, instead in SPELLINGS:
+        word = pattern.sub(instead, word)
+    return word
 
 
 def _swapped(a: str, b: str) -> bool:

@@ -32,8 +32,10 @@ REFUSED = {
     "negation": [
         ("Which plants need sun?", "Which plants don't need sun?"),
         ("Soups with garlic", "Soups without garlic"),
+        ("Start the pump with a key", "Start the pump witthout a key"),
         ("How do I tell my landlord?", "How not to tell my landlord?"),
         ("Files that were opened", "Files that were never opened"),
+        ("Name two renewable fuels", "Name two non-renewable fuels"),
     ],
     "antonym": [
         ("How do I enable 2FA?", "How do I disable 2FA?"),
@@ -42,6 +44,8 @@ REFUSED = {
         ("Is snow shovelling legal?", "Is snow shovelling illegal?"),
         ("What raises blood pressure?", "What lowers blood pressure?"),
         ("Please continue serializing it", "Please continue deserializing it"),
+        ("Get ink out of jeans", "Get ink into jeans"),
+        ("Do most owls hunt at night?", "Do some owls hunt at night?"),
         ("Are all odd numbers prime?", "Are all even numbers prime?"),
     ],
     "direction": [
@@ -49,11 +53,14 @@ REFUSED = {
         ("Turn a list into a set", "Turn a set into a list"),
         ("Is tea better than coffee?", "Is coffee better than tea?"),
         ("Does Ann owe Bob money?", "Does Bob owe Ann money?"),
+        ("Replace butter with olive oil", "Replace olive oil with butter"),
+        ("Who taught Plato?", "Who did Plato teach?"),
         ("What is 20 celsius in fahrenheit?", "What is 20 fahrenheit in celsius?"),
     ],
     "quantifier": [
         ("Show only open tickets", "Show open tickets"),
         ("Drop all rows", "Drop rows"),
+        ("Who was the second mayor of Hull?", "Who was the mayor of Hull?"),
         ("Send the report daily", "Send the report weekly"),
     ],
     "entity": [
@@ -65,11 +72,14 @@ REFUSED = {
         ("Meeting in may", "Meeting in june"),
         ("How do I reach Acmecorp?", "How do I reach Zetatrade?"),
         ("Plots in R", "Plots in Julia"),
+        ("Which foods have vitamin A?", "Which foods have vitamin C?"),
+        ("Is vitamin D in milk?", "Is vitamin C in milk?"),
     ],
     "word": [
         ("How do I grill salmon?", "How do I grill trout?"),
         ("Who invented the telephone?", "Who invented the radio?"),
         ("my cat ate chocolate", "my dog ate chocolate"),
+        ("What does an architect earn?", "What does a dental nurse earn?"),
     ],
     "language": [
         ("¿Cómo cambio la contraseña de mi cuenta?", "How do I change the password of my account?"),
@@ -100,6 +110,13 @@ SERVED = [
     ("web site down", "website down"),
     ("What is artificial intelligence?", "What is AI?"),
     ("U.S.A. exports", "US exports"),
+    ("How do I recognise a travelled coin?", "How do I recognize a traveled coin?"),
+    ("I don't know how to thicken a sauce", "How to thicken a sauce"),
+    (
+        "The difference between an inner join and a left join",
+        "The difference between a left join and an inner join",
+    ),
+    ("How do I get ready for the audit?", "How do I prepare for the audit?"),
     ("Decide when to plant beans", "The decision when to plant beans"),
     ("I forgot my PIN, what now?", "My PIN is forgotten, what can I do now?"),
     ("Why do my tomato leaves curl up every summer?", "Reasons for curled leaves on tomato plants in hot months"),

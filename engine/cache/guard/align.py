@@ -167,7 +167,9 @@ def spelled(a: Token, b: Token) -> bool:
         return False
     if a.text.replace("-", "").replace("_", "") == b.text.replace("-", "").replace("_", ""):
         return True
-    return a.kind != "code" and b.kind != "code" and lexicon.typo_of(a.text, b.text)
+    if a.kind == "code" or b.kind == "code":
+        return False
+    return lexicon.american(a.text) == lexicon.american(b.text) or lexicon.typo_of(a.text, b.text)
 
 
 def means(a: Token, b: Token) -> bool:

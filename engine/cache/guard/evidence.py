@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Final
 
 from engine.cache import lexicon
 from engine.cache.guard.align import Compared, compare
@@ -12,8 +13,11 @@ from engine.cache.guard.language import language_of
 from engine.cache.guard.names import named
 from engine.cache.guard.text import Kind, Token
 
-PAIRS = 400
+PAIRS: Final = 400
 """Of words left on both sides that are looked up; beyond it the questions share nothing worth a look."""
+
+RARE: Final = 5
+"""Rank, in thousands, from which a word is rare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +59,9 @@ class Evidence:
     negations_apart: float
     """Difference of how often the sides deny."""
     rare_left: float
-    """Words left that are not among the 5,000 commonest."""
+    """Words left that are not among the 5,000 commonest (``RARE``)."""
     fillers_apart: float
-    """Little words on one side only."""
+    """Little words and question words on one side only."""
     inversions: float
     """Share of pairs of shared words that stand in the other order, 0 to 1."""
     same_question_word: float
@@ -115,54 +119,59 @@ def _edge(compared: Compared, at: int) -> float:
     return float(bool(first and second) and first[at] == second[at])
 
 
+def _texts(compared: Compared, *kinds: Kind) -> tuple[set[str], set[str]]:
+    """Keys of the tokens of these kinds, on either side."""
+    a, b = ({token.key for token in side if token.kind in kinds} for side in (compared.a, compared.b))
+    return a, b
+
+
+def _name_keys(tokens: Iterable[Token]) -> set[str]:
+    return {token.key for token in tokens if token.kind == "word" and lexicon.is_name(token.text)}
+
+
 def evidence(asked: str, stored: str) -> Evidence:
     """What the words of both questions say. Symmetric; linear in the length of long texts."""
     c = compare(asked, stored)
-    content_a, content_b = (sum(t.content for t in side) for side in (c.a, c.b))
+    content = _ordered(*(sum(token.content for token in side) for side in (c.a, c.b)))
+    left = _ordered(len(c.left_a), len(c.left_b))
     matched = c.shared + c.moved + len(c.pairs)
-    left_a, left_b = len(c.left_a), len(c.left_b)
-    names = [sum(named(w) for w in side) for side in (c.left_a, c.left_b)]
-    questions = [{t.key for t in side if t.kind == "question"} for side in (c.a, c.b)]
-    fillers = [{t.text for t in side if t.kind == "filler"} for side in (c.a, c.b)]
-    denials = [sum(t.kind == "negation" for t in side) for side in (c.a, c.b)]
-    numbers = [{t.key for t in side if t.kind == "number"} for side in (c.a, c.b)]
-    name_keys = [{t.key for t in side if t.kind == "word" and lexicon.is_name(t.text)} for side in (c.a, c.b)]
+    names = _ordered(*(sum(named(word) for word in side) for side in (c.left_a, c.left_b)))
+    numbers = _texts(c, "number")
+    numbers_left = _ordered(*_left(c, "number"))
+    questions = _texts(c, "question")
     related, same_class, opposite = _lookups(c)
-    tokens_fewer, tokens_more = _ordered(len(c.a), len(c.b))
-    content_fewer, content_more = _ordered(content_a, content_b)
-    left_fewer, left_more = _ordered(left_a, left_b)
-    names_fewer, names_more = _ordered(names[0], names[1])
-    numbers_fewer, numbers_more = _ordered(*_left(c, "number"))
-    shorter = min(left_a, left_b)
+    tokens = _ordered(len(c.a), len(c.b))
     return Evidence(
-        tokens_fewer=tokens_fewer,
-        tokens_more=tokens_more,
-        content_fewer=content_fewer,
-        content_more=content_more,
+        tokens_fewer=tokens[0],
+        tokens_more=tokens[1],
+        content_fewer=content[0],
+        content_more=content[1],
         shared=float(c.shared),
         moved=float(c.moved),
         by_synonym=float(c.by_synonym),
         by_spelling=float(c.by_spelling),
-        unexplained_fewer=left_fewer,
-        unexplained_more=left_more,
+        unexplained_fewer=left[0],
+        unexplained_more=left[1],
         overlap=c.overlap,
-        coverage=matched / (matched + shorter) if matched + shorter else 1.0,
-        substitutions=float(len({w.gap for w in c.left_a} & {w.gap for w in c.left_b})),
+        coverage=matched / (matched + left[0]) if matched + left[0] else 1.0,
+        substitutions=float(len({word.gap for word in c.left_a} & {word.gap for word in c.left_b})),
         related_left=float(related),
         same_class_left=float(same_class),
         opposites_left=float(opposite),
-        names_shared=float(len(name_keys[0] & name_keys[1])),
-        names_fewer=names_fewer,
-        names_more=names_more,
+        names_shared=float(len(_name_keys(c.a) & _name_keys(c.b))),
+        names_fewer=names[0],
+        names_more=names[1],
         numbers_shared=float(len(numbers[0] & numbers[1])),
-        numbers_fewer=numbers_fewer,
-        numbers_more=numbers_more,
+        numbers_fewer=numbers_left[0],
+        numbers_more=numbers_left[1],
         units_left=float(sum(_left(c, "unit"))),
         code_left=float(sum(_left(c, "code"))),
         quantities_left=float(sum(_left(c, "quantity"))),
-        negations_apart=float(abs(denials[0] - denials[1])),
-        rare_left=float(sum(lexicon.rank(w.token.text) >= 5 for w in c.left_a + c.left_b)),
-        fillers_apart=float(len(fillers[0] ^ fillers[1])),
+        negations_apart=float(
+            abs(sum(t.kind == "negation" for t in c.a) - sum(t.kind == "negation" for t in c.b))
+        ),
+        rare_left=float(sum(lexicon.rank(word.token.text) >= RARE for word in c.left_a + c.left_b)),
+        fillers_apart=float(c.fillers_apart),
         inversions=(_inversions(c.a, c.b) + _inversions(c.b, c.a)) / 2,
         same_question_word=float(questions[0] == questions[1]),
         both_question_word=float(bool(questions[0] and questions[1])),

@@ -9,6 +9,8 @@ from engine.cache.guard.align import Compared, Left
 
 LOOKED_UP: Final = 400
 """Pairs of words left that are looked up; with more, the questions have little to do with each other."""
+PHRASE: Final = 3
+"""Words of a phrase that may stand in the place of another."""
 
 
 def named(word: Left) -> bool:
@@ -40,14 +42,20 @@ def _exchanged(compared: Compared, one: Left, other: Left) -> bool:
 
 
 def word(compared: Compared) -> str | None:
-    """One word exchanged for another that means something else, all else being the same."""
-    mine = {w.token.key: w for w in compared.left_a}
-    theirs = {w.token.key: w for w in compared.left_b}
-    if len(mine) != 1 or len(theirs) != 1:
+    """One word or phrase exchanged for another that means something else, all else being the same."""
+    mine, theirs = compared.left_a, compared.left_b
+    if not mine or {w.gap for w in mine} != {w.gap for w in theirs} or not _other_thing(compared):
         return None
-    one, other = next(iter(mine.values())), next(iter(theirs.values()))
-    if one.gap != other.gap or lexicon.related(one.token.text, other.token.text):
-        return None
-    if not compared.alike and not lexicon.same_class(one.token.text, other.token.text):
-        return None
-    return f"{one.token.text} against {other.token.text}"
+    return f"{mine[0].token.text} against {theirs[0].token.text}"
+
+
+def _other_thing(compared: Compared) -> bool:
+    """Whether what was exchanged means something else, and nothing but it differs."""
+    pairs = [(x.token.text, y.token.text) for x in compared.left_a for y in compared.left_b]
+    if len(pairs) > LOOKED_UP or any(lexicon.related(x, y) for x, y in pairs):
+        return False
+    if compared.unexplained == 1:
+        return compared.alike or any(lexicon.same_class(x, y) for x, y in pairs)
+    one_phrase = len({w.gap for w in compared.left_a}) == 1
+    things = all(lexicon.is_thing(side[-1].token.text) for side in (compared.left_a, compared.left_b))
+    return one_phrase and things and compared.unexplained <= PHRASE and compared.fillers_apart <= 1

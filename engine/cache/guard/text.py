@@ -13,7 +13,7 @@ from typing import Final, Literal
 from engine.cache import lexicon
 from engine.cache.guard.numbers import AFTER_NUMBER_ONLY, POWERS, UNITS, read_number
 from engine.cache.guard.pieces import Piece, pieces
-from engine.cache.guard.wording import FILLER, MONTH_BEFORE, NEGATION, QUANTIFIERS, WH
+from engine.cache.guard.wording import FILLER, LETTERED, MONTH_BEFORE, NEGATION, QUANTIFIERS, WH
 
 Kind = Literal["word", "number", "unit", "code", "filler", "question", "negation", "quantity"]
 NO_NUMBER_BEFORE: Final = frozenset(
@@ -42,6 +42,8 @@ def _means_more(raws: Sequence[Piece], at: int) -> bool:
     text = raws[at].text
     before = raws[at - 1].text if at else ""
     following = raws[at + 1].text if at + 1 < len(raws) else ""
+    if len(text) == 1 and before in LETTERED:
+        return raws[at].capital or text != "a" or not following
     if text == "may":
         dated = before[:1].isdigit() or following[:1].isdigit() or before in MONTH_BEFORE
         return dated or (raws[at].capital and at > 0)
@@ -59,6 +61,8 @@ def _means_more(raws: Sequence[Piece], at: int) -> bool:
     }
 
 
+MISSPELLED: Final = ("without", "never", "cannot")
+"""Words whose slip of the finger may not hide that a question denies."""
 LISTED: Final[tuple[tuple[frozenset[str], Kind], ...]] = (
     (NEGATION, "negation"),
     (WH, "question"),
@@ -77,6 +81,10 @@ def _kind(raw: Piece, *, after_number: bool) -> tuple[str, Kind]:
     for words, kind in LISTED:
         if text in words:
             return QUANTIFIERS.get(text, text), kind
+    if len(text) >= 5 and not lexicon.is_word(text):
+        meant = next((word for word in MISSPELLED if lexicon.typo_of(text, word)), None)
+        if meant:
+            return meant, "negation"
     return lexicon.lemma(text), "word"
 
 
@@ -108,7 +116,9 @@ def tokens(text: str) -> tuple[Token, ...]:
             written, key, kind = raw.text, raw.text, "word"
         else:
             written = raw.text
-            key, kind = _kind(raw, after_number=bool(found) and found[-1].kind == "number")
+            counted = bool(found) and found[-1].kind == "number"
+            asked_for = at == len(raws) - 1 and at > 0 and words[at - 1] in {"in", "to", "into"}
+            key, kind = _kind(raw, after_number=counted or asked_for)
         found.append(Token(text=written, key=key, kind=kind, capital=raw.capital))
         at += taken
     return tuple(found)

@@ -9,11 +9,13 @@ from typing import Final
 from engine.cache import lexicon
 from engine.cache.guard.align import Compared
 from engine.cache.guard.text import Token
-from engine.cache.guard.wording import DIRECTED, STRICT_QUANTITIES, SYMMETRIC, TURNING_FILLERS
+from engine.cache.guard.wording import DIRECTED, MUTUAL, STRICT_QUANTITIES, SYMMETRIC, TURNING_FILLERS
 
 HALF: Final = 0.5
 MUCH: Final = 0.7
 """Shares of the longer question's content; below, little words of the two say nothing about each other."""
+LITTLE: Final = 3
+"""Little words that may differ when one of them is said to turn the question: out of, into."""
 QUOTED: Final = 4
 """Words shown of a turned passage."""
 LOOKED_UP: Final = 400
@@ -40,7 +42,7 @@ def antonym(compared: Compared) -> str | None:
             here = compared.near or compared.alike or (mine.gap == theirs.gap and compared.overlap >= HALF)
             if here and lexicon.opposites(mine.token.text, theirs.token.text):
                 return f"{mine.token.text} against {theirs.token.text}"
-    alike = compared.alike and compared.unexplained <= 1
+    alike = compared.fillers_apart <= LITTLE and compared.unexplained <= 1
     return _turned_filler(compared) if alike else None
 
 
@@ -112,7 +114,18 @@ def _arguments(keys: Sequence[str]) -> dict[str, set[str]]:
 def _orders(middle: Sequence[str], tokens: Sequence[Token]) -> bool:
     """Whether what stands between two things gives them different parts: a marker, or anything with a meaning."""
     content = {token.key for token in tokens if token.content}
+    if any(token.text in MUTUAL or token.key in MUTUAL for token in tokens):
+        content = set[str]()
     return any(key in DIRECTED or key in content for key in middle if key not in SYMMETRIC)
+
+
+def _asks_for_the_other_side(compared: Compared) -> bool:
+    """«Who taught Plato» against «Who did Plato teach»: the same words, and only one side puts in «did»."""
+    if compared.left_a or compared.left_b or not compared.moved or not (compared.a and compared.b):
+        return False
+    doing = [any(token.text in {"do", "does", "did"} for token in side) for side in (compared.a, compared.b)]
+    same_start = compared.a[0].key == compared.b[0].key and compared.a[0].key in {"who", "what"}
+    return same_start and doing[0] != doing[1]
 
 
 def direction(compared: Compared) -> str | None:
@@ -122,6 +135,8 @@ def direction(compared: Compared) -> str | None:
     if turned and _orders(turned[1], compared.a):
         left, middle, right = (" ".join(part[:QUOTED]) for part in turned)
         return f"{left} {middle} {right} against {right} {middle} {left}"
+    if _asks_for_the_other_side(compared):
+        return "who does it against whom it is done to"
     if compared.overlap < HALF:
         return None
     here, there = _arguments(_meaningful(compared.a, alias)), _arguments(_meaningful(compared.b, {}))

@@ -18,7 +18,7 @@ FILLER: Final = _set(
     "ain re ve ll d s t m ok okay well oh also too up out off over such very really just actually "
     "exactly even still quite simply basically literally please kindly ever etc own both besides "
     "according regarding able got someone somebody something anyone anybody anything one ones people "
-    "person thing things stuff lot lots kind sort some any following particular certain various dr "
+    "person thing things stuff lot lots kind sort some any following particular certain various each dr "
     "mr mrs ms"
 )
 """Words whose presence on one side only says nothing about the answer."""
@@ -30,13 +30,22 @@ DIRECTED: Final = _set(
 """Markers between two things that may not be exchanged."""
 TURNING_FILLERS: Final = frozenset(
     frozenset(pair.split("/"))
-    for pair in _set("on/off up/down in/out over/under to/from into/from odd/even for/against")
+    for pair in _set(
+        "on/off up/down in/out over/under to/from into/from into/out into/off onto/off "
+        "odd/even for/against "
+        "more/exactly less/exactly own/rent own/lease own/buy both/either some/most some/all any/all few/some"
+    )
 )
 """Little words that turn a question round when they are exchanged in it."""
 MONTH_BEFORE: Final = _set("in of since until till during next last early late mid before after")
-SYMMETRIC: Final = _set("and or vs versus v between & with & nor")
+SYMMETRIC: Final = _set("and or vs versus v between nor")
+MUTUAL: Final = _set(
+    "difference differ different compare comparison distinction distinguish similarity similar vs versus"
+)
+"""In a question with one of these, two things may change places."""
 NEGATION: Final = _set(
-    "not never without no none nobody nothing nowhere neither nor cannot hardly barely unable lacking lack except"
+    "not never without no none nobody nothing nowhere neither nor cannot hardly barely unable lacking lack except "
+    "non"
 )
 CONTRACTIONS: Final = {
     "can't": "can not", "cannot": "can not", "won't": "will not", "shan't": "shall not", "ain't": "is not",
@@ -48,13 +57,18 @@ CONTRACTIONS: Final = {
     "theyre": "they are", "weve": "we have", "youve": "you have", "gonna": "going to", "wanna": "want to",
     "gotta": "got to", "gimme": "give me", "lemme": "let me", "y'all": "you", "ur": "your", "u": "you", "r": "are",
     "pls": "please", "plz": "please", "thx": "thanks", "ppl": "people", "w/o": "without", "w/": "with",
-    "alot": "a lot", "let's": "let us", "thru": "through", "cuz": "because", "coz": "because",
+    "alot": "a lot", "an": "a", "let's": "let us", "thru": "through", "cuz": "because", "coz": "because",
     "aint": "is not", "tho": "though", "btw": "", "asap": "soon", "etc": "",
 }  # fmt: skip
 """Whole tokens written out. The endings n't, 's after a question word, 're, 've, 'll, 'd and 'm follow by rule."""
 ENDINGS: Final = {"re": "are", "ve": "have", "ll": "will", "d": "would", "m": "am"}
 IS_AFTER: Final = WH | _set("that there here it he she this everything everyone something let")
 """After these, 's is "is"; elsewhere it marks an owner and is dropped."""
+
+LETTERED: Final = _set(
+    "vitamin hepatitis plan grade type class level group point option section part team series model"
+)
+"""Before a single letter that is a name: vitamin A."""
 
 BEFORE: Final = tuple(
     tuple(line.split())
@@ -166,6 +180,13 @@ does anyone know
 does anybody know
 do you know
 do you happen to know
+i do not know
+i do not understand
+i have no idea
+i am not sure
+not sure
+i can not figure out
+i can not work out
 any idea
 any ideas
 any chance you know
@@ -242,15 +263,16 @@ any idea
 """.strip().splitlines()
 )
 QUANTIFIERS: Final = {
-    "all": "all", "every": "all", "each": "all", "everyone": "all", "everybody": "all", "everything": "all",
+    "all": "all", "every": "all", "everyone": "all", "everybody": "all", "everything": "all",
     "always": "all", "entire": "all", "only": "only", "solely": "only", "exclusively": "only", "most": "most",
     "mostly": "most", "majority": "most", "few": "few", "rarely": "few", "seldom": "few", "half": "half",
     "several": "several", "many": "many", "least": "least", "twice": "twice", "thrice": "thrice", "once": "once",
-    "double": "double", "triple": "triple", "either": "either", "daily": "daily", "weekly": "weekly",
+    "second": "second", "first": "first", "double": "double", "triple": "triple", "either": "either",
+    "daily": "daily", "weekly": "weekly",
     "monthly": "monthly", "yearly": "yearly", "annually": "yearly", "hourly": "hourly",
 }  # fmt: skip
 STRICT_QUANTITIES: Final = _set(
-    "all only least twice thrice once double triple daily weekly monthly yearly hourly"
+    "all only least first second twice thrice once double triple daily weekly monthly yearly hourly"
 )
 """Quantities that change the answer although the other side names none."""
 STOP_WORDS: Final = {
