@@ -25,10 +25,7 @@ from configs.settings import Settings
 from engine.aftermath import Aftermath
 from engine.answer_cache import open_cache
 from engine.breakers import Breakers
-from engine.cache.fingerprint import tenant_of, user_of
-from engine.cache.may_store import Ended, may_store
 from engine.cache.paraphrase import Ask
-from engine.cached import Provenance
 from engine.contract import (
     BreakerMoved,
     Estimate,
@@ -42,8 +39,7 @@ from engine.desk import TicketDesk
 from engine.embedded import Hold
 from engine.errors import ArtifactRefused
 from engine.fleet import Fleet, fleet_of
-from engine.fresh import Drive, Fresh, Keeping
-from engine.gateway.gateway import Gateway
+from engine.fresh import Drive
 from engine.grey import GreyZone
 from engine.history.observe import observer_of
 from engine.history.writer import SqlHistory
@@ -54,6 +50,7 @@ from engine.parts import Parts
 from engine.policy import Policy
 from engine.race import Race
 from engine.redis_state import StateRedis
+from engine.request_path import PathNeeds, make_path
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.routes import Routes
 from engine.resilience.shield import Shield
@@ -64,11 +61,7 @@ from engine.routing.encoder import MiniLm, load_encoder
 from engine.routing.limits import LimitBook
 from engine.routing.shipped import load_head
 from engine.routing.thread import EncoderThread
-from engine.run import Run
 from engine.subjects import pools
-from engine.telemetry.tracing import open_tracer
-from engine.tiers import TierNeeds, make_tiers
-from engine.types import Answer, Request
 from memory.embedded.attach import attach
 from memory.embedded.local_model import local_model
 
@@ -116,7 +109,6 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         opened = await open_cache(settings, stores, stack, degraded)
         unusable = {model: reason for model, reason in usable_models(settings, environ).items() if reason}
         policy = Policy(roster, settings, unusable, await asyncio.to_thread(_stamp, settings))
-
         shared = _share(settings, environ, (roster, stores, routes), stack)
         called = _call(settings, environ, shared.breakers, (roster, routes), stack)
         head, reader = _reader(settings, degraded, stack)
@@ -132,38 +124,20 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
         router = Once(partial(make_router, settings, needs))
         graph = _GraphParts(called.race, DenyingLedger(), called.legs.estimate)
         pipeline = _pipeline(router, shared.breakers, graph)
-        for once in (router, pipeline):
-            stack.push_async_callback(once.settle)
-        cache = make_tiers(
-            settings,
-            opened,
-            TierNeeds(
-                reader=reader,
-                state=shared.state,
-                lookup_of=policy.lookup_of,
-                again=lambda request: run.answer(request, None),
-                ask=called.grey,
-                degraded=degraded,
-            ),
-            stack,
+        stack.push_async_callback(router.settle)
+        stack.push_async_callback(pipeline.settle)
+        path = PathNeeds(
+            roster=roster,
+            policy=policy,
+            reader=reader,
+            state=shared.state,
+            grey=called.grey,
+            pipeline=pipeline.get,
+            ledger=graph.ledger,
+            observer=_aftermath(settings, shared, policy, reader).observe,
+            degraded=degraded,
         )
-        gateway = Gateway(cache.tiers, policy.lookup_of, missing=tuple(degraded))
-        stack.push_async_callback(gateway.drain)
-        aftermath = _aftermath(settings, shared, policy, reader)
-        run = Run(
-            gateway=gateway,
-            fresh=Fresh(
-                gateway=gateway,
-                pipeline=pipeline.get,
-                ledger=graph.ledger,
-                keeping=_keeping(settings, roster, policy),
-                watch=cache.watch,
-            ),
-            flights=cache.flights,
-            tracer=open_tracer(),
-            depth_max=settings.chain.depth_max,
-            observers=(aftermath.observe,),
-        )
+        run, cache = make_path(settings, opened, path, stack)
         desk = TicketDesk(settings, shared.state, lambda r: run.answer(r, None), environ)
         stack.push_async_callback(desk.aclose)
         yield Parts(
@@ -176,7 +150,7 @@ async def open_parts(settings: Settings, environ: Mapping[str, str]) -> AsyncGen
             history=shared.history,
             breakers=shared.breakers,
             stores=stores,
-            cache=cache.desk,
+            cache=cache,
             cache_client=None if opened is None else opened.client,
             degraded=degraded,
             lazy_router=router,
@@ -276,37 +250,6 @@ def _load_encoder(settings: Settings, head: Callable[[], Artifact | None]) -> Mi
     artifact = head()
     own = None if artifact is None else artifact.encoder
     return load_encoder(settings.encoder if own is None else own)
-
-
-def _keeping(settings: Settings, roster: Roster, policy: Policy) -> Keeping:
-    """What is asked before an answer is stored, and what is noted with it."""
-
-    def ended(request: Request, answer: Answer) -> Ended:
-        agent = roster.agents.get(answer.decision.agent)
-        return Ended(
-            request=request,
-            answer=answer,
-            agent=None if agent is None else agent.capability,
-            own_handler=not isinstance(agent, PromptedAgent),
-        )
-
-    def provenance(request: Request, answer: Answer, live: bool) -> Provenance:
-        return Provenance(
-            by=user_of(request.principal),
-            tenant=tenant_of(request.principal.tenant_id),
-            agent=answer.decision.agent,
-            agent_version=policy.version_of(answer.decision.agent),
-            request_id=request.id,
-            tags=request.tags,
-            live=live,
-        )
-
-    return Keeping(
-        rule=partial(may_store, settings=settings.cache),
-        ended=ended,
-        provenance=provenance,
-        refusal_ttl_s=settings.cache.refusal_ttl_s,
-    )
 
 
 def _pipeline(router: Once[Router], breakers: Breakers, parts: _GraphParts) -> Once[Drive]:

@@ -69,7 +69,7 @@ class Policy:
         return self.lookup_of(request).own.key
 
     def version_of(self, agent: str) -> str:
-        """Digest of an agent's registration, for the provenance of its answers; empty for one that is not there."""
+        """Digest of an agent's registration, for the provenance of its answers; empty without that agent."""
         self.digest()
         known = self._registrations.get(agent)
         return "" if known is None else digest((known[1],))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ from engine.once import Once
 from engine.redis_state import StateRedis
 from engine.routing.thread import EncoderThread
 from engine.shadow import Checks, Shadows
-from engine.types import Answer, Request, Verdict
+from engine.types import Answer, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,16 +136,15 @@ async def _read(needs: TierNeeds, settings: Settings, text: str) -> Question | N
 def _load_judge(settings: Settings) -> Judge:
     """Guard, lexicon and verifier; blocks for a moment. Raises ``ArtifactRefused``."""
     # Late: a request without a candidate needs none of it.
-    from engine.cache.verdict import judge  # noqa: PLC0415 - as above
-    from engine.cache.verifier import load_verifier  # noqa: PLC0415 - as above
+    from engine.cache.verdict import judge_all  # noqa: PLC0415 - as above
+    from engine.cache.verifier_file import load_verifier  # noqa: PLC0415 - as above
 
     semantic = settings.cache.semantic
-    verifier = load_verifier(semantic.verifier)
-
-    def judged(asked: Question, stored: Sequence[Question]) -> list[Verdict]:
-        return [
-            judge(asked, one, verifier, threshold=semantic.accept, grey=semantic.grey, floor=semantic.similarity_min)
-            for one in stored
-        ]
-
-    return judged
+    verifier = load_verifier(semantic.verifier, settings.encoder)
+    return partial(
+        judge_all,
+        verifier=verifier,
+        threshold=verifier.accept if semantic.accept is None else semantic.accept,
+        grey=semantic.grey_from,
+        floor=semantic.similarity_min,
+    )

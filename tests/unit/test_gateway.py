@@ -189,7 +189,7 @@ async def test_every_hit_is_counted_at_its_place_and_a_miss_is_not():
     assert used == []
     hit = await gateway.admit(request_of())
     assert hit.lookup is not None
-    near = await gateway.near(await gateway.admit(request_of("what is 2 + 2?")))
+    near = await gateway.near(await gateway.admit(request_of("two plus two makes?")))
     assert (near.answer, used) == (ANSWER, [hit.lookup.own, place])
 
 
