@@ -6,9 +6,10 @@ What takes time, the verifier with its lexicon, is loaded when the first candida
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -24,14 +25,16 @@ from engine.cache.tally_sync import TallySync
 from engine.cache.touches import Touches
 from engine.cache_desk import CacheDesk
 from engine.cached import CachedAnswer, Lookup, Match
-from engine.errors import EmbeddingInvalid, ModelFileError
+from engine.errors import ArtifactRefused, EmbeddingInvalid, ModelFileError
 from engine.fresh import Watch
 from engine.gateway.gateway import Tiers
 from engine.once import Once
 from engine.redis_state import StateRedis
 from engine.routing.thread import EncoderThread
 from engine.shadow import Checks, Shadows
-from engine.types import Answer, Request
+from engine.types import Answer, Request, Verdict
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,11 @@ def make_tiers(
 ) -> CacheParts:
     """Both tiers over an open cache; without one, a desk that says why."""
     rules = settings.cache
-    judge = Once(partial(asyncio.to_thread, _load_judge, settings))
+
+    async def load() -> Judge:
+        return await asyncio.to_thread(_load_judge, settings, needs.degraded)
+
+    judge = Once(load)
     stack.push_async_callback(judge.settle)
     read = partial(_read, needs, settings)
     desk = CacheDesk(
@@ -133,14 +140,19 @@ async def _read(needs: TierNeeds, settings: Settings, text: str) -> Question | N
     return Question(text=text, vector=reading.vector)
 
 
-def _load_judge(settings: Settings) -> Judge:
-    """Guard, lexicon and verifier; blocks for a moment. Raises ``ArtifactRefused``."""
+def _load_judge(settings: Settings, degraded: dict[str, str]) -> Judge:
+    """Guard, lexicon and verifier; blocks for a moment. A verifier that cannot be used costs hits, not answers."""
     # Late: a request without a candidate needs none of it.
     from engine.cache.verdict import judge_all  # noqa: PLC0415 - as above
     from engine.cache.verifier_file import load_verifier  # noqa: PLC0415 - as above
 
     semantic = settings.cache.semantic
-    verifier = load_verifier(semantic.verifier, settings.encoder)
+    try:
+        verifier = load_verifier(semantic.verifier, settings.encoder)
+    except ArtifactRefused as refused:
+        log.warning("paraphrases are not served: %s", refused)
+        degraded["semantic_cache"] = refused.message
+        return partial(_refuse_all, refused.message)
     return partial(
         judge_all,
         verifier=verifier,
@@ -148,3 +160,19 @@ def _load_judge(settings: Settings) -> Judge:
         grey=semantic.grey_from,
         floor=semantic.similarity_min,
     )
+
+
+def _refuse_all(why: str, asked: Question, stored: Sequence[Question]) -> list[Verdict]:
+    """Where nobody can verify, nothing is served."""
+    return [
+        Verdict(
+            accepted=False,
+            rule="verifier",
+            detail=why,
+            similarity=float(asked.vector @ one.vector),
+            probability=None,
+            threshold=1.0,
+            question=one.text,
+        )
+        for one in stored
+    ]
