@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from configs.section import Name, Section, Share, at_most
+from configs.section import File, Name, Section, Share, at_most
 
 Open = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -22,6 +22,12 @@ class SemanticSettings(Section):
     """Nearest stored questions that are verified, best first."""
     similarity_min: Share = 0.8
     """Cosine below which a stored question is not looked at. Callers cannot lower it."""
+    verifier: File | None = None
+    """Folder of a verifier of your own (`switchgear train verifier`); ``None``: the shipped one."""
+    accept: Open | None = None
+    """Probability that a pair needs; ``None``: what the verifier's own file says."""
+    grey_from: Open = 0.5
+    """From this probability up to ``accept`` a pair is in the grey zone."""
     grey_role: Name | None = None
     """Role whose model is asked about pairs in the grey zone; ``None``: they are misses."""
     grey_s: PositiveFloat = 5.0
@@ -39,9 +45,9 @@ class BoundSettings(Section):
     start: Open | None = None
     """``prior``: score from which an entry without observations may hit. ``None``: 1 − δ, which is right for every
     single hit; lower where hits from there on are wrong in less than δ of all cases together."""
-    prior_errors: PositiveFloat = 1.0
-    """``prior``: the verifier's word is worth as many observations at the threshold as have this many wrong ones
-    among them: 1 / δ for one."""
+    prior_errors: PositiveFloat = 0.5
+    """``prior``: the verifier's word is worth as many observations at the threshold as have so many wrong ones
+    among them: 1 / 2δ for a half."""
     caution: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0
     """``prior``: standard deviations by which an entry's observations are read to its disadvantage."""
     loosen: Annotated[float, Field(ge=1.0)] = 3.0

@@ -147,6 +147,16 @@ class TrainSettings(Section):
     """The same for the weights of its traits, which are fewer and say more."""
     complexity_balance: Share = 0.5
     """Weight of the rare levels, from 0 (every row counts the same) to 1 (every level does)."""
+    verifier_penalty: PositiveFloat = 0.05
+    """Verifier: how much its weights are kept small."""
+    verifier_strangers: Annotated[int, Field(ge=0)] = 2
+    """Questions of other families that are taken as different from each question, the nearest ones."""
+    verifier_edits: Annotated[int, Field(ge=0)] = 150
+    """Pairs of each kind that are made by rule from the questions learned from; 0 makes none."""
+    verifier_false_hits: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
+    """Share of different questions that may be taken for the same: its thresholds are chosen for it."""
+    verifier_folds: Annotated[int, Field(ge=2)] = 5
+    """Parts that are judged in turn by a verifier fitted on the others; thresholds and figures come from these."""
     finetune_epochs: PositiveInt = 3
     finetune_batch: PositiveInt = 32
     """Texts in one step: pairs of one label, each pair of another one."""

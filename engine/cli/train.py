@@ -1,4 +1,4 @@
-"""``switchgear train``: a router fitted to labelled texts, as an artifact that is used by naming it."""
+"""``switchgear train``: a router or a verifier fitted to labelled data, an artifact that is used by naming it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,9 @@ if TYPE_CHECKING:
     from configs.settings import Settings
     from engine.training.job import Trained
     from engine.training.source import Columns, RowSource
+    from engine.training.verifier_job import TrainedVerifier
 
-app = typer.Typer(name="train", no_args_is_help=True, help="Fit a router to labelled texts of your own.")
-
-
-@app.callback()
-def _train() -> None:
-    """Keeps `router` a word of its own while it is the only thing that can be trained."""
+app = typer.Typer(name="train", no_args_is_help=True, help="Fit a router or a verifier to data of your own.")
 
 
 @app.command("router")
@@ -79,6 +75,81 @@ def router(
         )
     else:
         out().print(_view(trained, steps.rate))
+
+
+@app.command("verifier")
+def verifier(
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="CSV, TSV or JSONL with two questions and a label in each row.", show_default="the project's own"
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the artifact.", show_default="artifacts/verifier")
+    ] = None,
+    columns: Annotated[
+        str, typer.Option("--columns", help="Columns of the two questions and of the label.")
+    ] = "a,b,is_duplicate",
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of everything random.", show_default=False)
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Licence of the pairs, for the card.", show_default=False)
+    ] = None,
+    profile: options.Profile = None,
+    config: options.ConfigFile = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Fit the semantic cache's verifier to pairs of questions, measure it on pairs it has not seen, write it."""
+    _ = debug
+    from datetime import UTC, datetime  # noqa: PLC0415 - keeps --help light
+
+    from configs.load import load_settings  # noqa: PLC0415 - same
+    from engine.training.verifier_job import Job, default_out, own_files, train_verifier  # noqa: PLC0415 - same
+
+    settings = load_settings(profile, config)
+    files, questions = (tuple(pairs), ()) if pairs else own_files()
+    job = Job(
+        files=files,
+        out=default_out(settings) if to is None else to,
+        seed=settings.train.seed if seed is None else seed,
+        licence=licence,
+        questions=questions,
+        columns=tuple(name.strip() for name in columns.split(",")),
+    )
+    with progress() as bar:
+        trained = train_verifier(job, settings, _Steps(bar).show, datetime.now(UTC))
+    if as_json:
+        print_json(
+            {
+                "path": str(trained.path),
+                "notes": list(trained.notes),
+                "card": trained.sheet.model_dump(mode="json"),
+            }
+        )
+    else:
+        out().print(_verifier_view(trained))
+
+
+def _verifier_view(trained: TrainedVerifier) -> RenderableType:
+    sheet = trained.sheet
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("figure", "value", "from", "to"):
+        table.add_column(name, justify="left" if name == "figure" else "right")
+    for name, value in sheet.metrics.items():
+        if not name.endswith((".low", ".high")):
+            ends = (sheet.metrics.get(f"{name}.{end}") for end in ("low", "high"))
+            table.add_row(markup(name), f"{value:.4f}", *("" if end is None else f"{end:.4f}" for end in ends))
+    where = markup(str(trained.path))
+    return Group(
+        f"[bold]verifier {sheet.digest()[:12]}[/] · {sheet.pairs['all']:,} pairs · accepts from {sheet.accept:g}",
+        table,
+        *(f"[dim]·[/] {markup(note)}" for note in trained.notes),
+        f"written to [cyan]{where}[/]: [cyan]MODEL_CARD.md[/] has the figures and the limits",
+        f"use it: [bold]cache: {{semantic: {{verifier: {where}}}}}[/] in switchgear.yaml",
+    )
 
 
 def _source(data: Path | None, history: bool, columns: Columns, settings: Settings) -> RowSource:

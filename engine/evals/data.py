@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from configs.environment import read_environment
 from configs.errors import ConfigError
+from engine.training.pairs.pair import Pair
 from engine.types import Complexity
 
 FOLDER_VARIABLE: Final = "SWITCHGEAR_EVAL_DATA"
@@ -20,6 +21,7 @@ DEFAULT_FOLDER: Final = Path(__file__).resolve().parents[2].parent / "shared" / 
 TASKS_FILE: Final = "task_routing.jsonl"
 CLINC_FILE: Final = "intent_clinc.jsonl"
 BANKING_FILE: Final = "intent_banking77.jsonl"
+PAIRS_FILE: Final = "cache_pairs.jsonl"
 OUT_OF_SCOPE: Final = "oos"
 """The intent of questions that have none of the others."""
 LEVELS: Final[dict[str, Complexity]] = {"simple": "simple", "medium": "medium", "complex": "complex"}
@@ -75,6 +77,22 @@ def intent_rows(folder: Path, name: str) -> tuple[IntentRow, ...]:
     for where, found in _objects(folder / name):
         text, intent, split = _texts(found, where, ("text", "intent", "split"))
         rows.append(IntentRow(text=text, intent=intent, split=split))
+    return tuple(rows)
+
+
+def pair_rows(folder: Path) -> tuple[Pair, ...]:
+    """Rows of ``cache_pairs.jsonl``; ``kind`` is ``kind/edit``. Raises ``ConfigError`` as the others."""
+    rows: list[Pair] = []
+    for where, found in _objects(folder / PAIRS_FILE):
+        a, b, kind = _texts(found, where, ("a", "b", "kind"))
+        same, edit = found.get("is_duplicate"), found.get("edit")
+        if not isinstance(same, bool) or not a.strip() or not b.strip():
+            raise ConfigError(
+                f"{where} is not a row", hint="is_duplicate should be true or false, the texts not empty"
+            )
+        rows.append(
+            Pair(a=a, b=b, duplicate=same, kind=f"{kind}/{edit}" if isinstance(edit, str) else kind, group=0)
+        )
     return tuple(rows)
 
 

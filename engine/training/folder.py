@@ -26,17 +26,17 @@ EXCHANGE: Final = 2
 """``RENAME_EXCHANGE`` of Linux and ``RENAME_SWAP`` of macOS, by chance the same number."""
 
 
-def check_target(path: Path) -> Path:
+def check_target(path: Path, is_ours: Callable[[Path], bool] = is_artifact) -> Path:
     """``path`` without links, if an artifact may be written there: nothing, an empty folder, or an older artifact.
 
-    Raises ``TrainingRefused``: ``out_not_artifact``, ``out_unwritable``.
+    ``is_ours`` says what an older one is. Raises ``TrainingRefused``: ``out_not_artifact``, ``out_unwritable``.
     """
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or is_artifact(target))):
+        if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or is_ours(target))):
             raise TrainingRefused(
-                f"{path} holds something that is not a trained router, and would be lost",
+                f"{path} holds something else than what would be written, and would be lost",
                 hint="name another folder with --out",
                 code="out_not_artifact",
             )
@@ -52,24 +52,29 @@ def digests(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
-def write_folder(path: Path, files: Mapping[str, bytes], check: Callable[[Path], object]) -> None:
+def write_folder(
+    path: Path,
+    files: Mapping[str, bytes],
+    check: Callable[[Path], object],
+    is_ours: Callable[[Path], bool] = is_artifact,
+) -> None:
     """Let ``files`` be all that is in folder ``path``, once ``check`` has accepted them.
 
     A process that dies on the way leaves the old folder as it was and a hidden sibling; the next one removes that.
     Only the owner may read what is written: it is made from what people asked, which the history keeps encrypted.
     Raises what ``check`` raises, and ``TrainingRefused``.
     """
-    target = check_target(path)
+    target = check_target(path, is_ours)
     prefix = f".{target.name}.writing-"
     try:
         _sweep(target.parent, prefix)
-        _restore(target)
+        _restore(target, is_ours)
         with _sibling(target.parent, prefix) as made:
             for name, data in files.items():
                 _write(made / name, data)
             _sync_folder(made)
             check(made)
-            check_target(path)
+            check_target(path, is_ours)
             _take_place(made, target)
             _sync_folder(target.parent)
     except OSError as exc:
@@ -134,12 +139,12 @@ def _set_aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.old")
 
 
-def _restore(target: Path) -> None:
+def _restore(target: Path, is_ours: Callable[[Path], bool]) -> None:
     """Put back what a process had set aside that died before the new one was in its place; else remove it."""
     old = _set_aside(target)
-    if not target.exists() and is_artifact(old):
+    if not target.exists() and is_ours(old):
         old.rename(target)
-    elif is_artifact(old):
+    elif is_ours(old):
         shutil.rmtree(old)
 
 

@@ -33,6 +33,7 @@ DECIDING = {
         "engine.cache.guard.text",
     ),
     *("engine.cache.guard.turns", "engine.cache.guard.wording"),
+    *("engine.cache.features", "engine.cache.profile", "engine.cache.verifier"),
     *("engine.routing.decide", "engine.routing.select", "engine.routing.chain", "engine.cost.policy"),
     *("engine.routing.contract", "engine.routing.table", "engine.routing.words", "engine.routing.constraints"),
     *("engine.learning.averages", "engine.learning.contract", "engine.learning.ope"),
