@@ -16,8 +16,9 @@ from engine.cache.guard.rules import refuse
 from engine.cache.guard.text import tokens
 
 SOME = """
-how do i not never the all only a from to in into than oslo paris python ruby enable disable get obtain lamp dog
-may may's can't 5 50 kg two hundred thousand first $ % --force get_name a.b c++ please thanks hey one US é 猫 _ ' ? - ,
+how do i not never the all only a from to in into than oslo paris python ruby enable disable get
+obtain lamp dog may may's can't 5 50 kg two hundred thousand first $ % --force get_name a.b c++
+please thanks hey one US é 猫 _ ' ? - ,
 """
 WORDS = st.sampled_from(SOME.split())
 QUESTIONS = st.one_of(st.lists(WORDS, max_size=9).map(" ".join), st.text(max_size=40))

@@ -9,6 +9,10 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+def _phrases(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(phrase.split()) for phrase in text.split("|"))
+
+
 FILLER: Final = _set(
     "a an the is are was were be been being am do does did doing have has had having will would "
     "shall should could can may might must of in on at for with by as to from into onto that this "
@@ -70,197 +74,45 @@ LETTERED: Final = _set(
 )
 """Before a single letter that is a name: vitamin A."""
 
-BEFORE: Final = tuple(
-    tuple(line.split())
-    for line in """
-hey there
-hi there
-hello there
-hi all
-hi everyone
-hello everyone
-hey guys
-hi guys
-hey
-hi
-hello
-greetings
-good morning
-good afternoon
-good evening
-good day
-dear all
-dear team
-yo
-ok
-okay
-so
-well
-um
-hmm
-quick question
-quick one
-quick query
-simple question
-one question
-one quick question
-a quick question
-a question
-just a quick question
-another question
-stupid question
-silly question
-dumb question
-noob question
-question
-excuse me
-sorry to bother you
-sorry to bother
-sorry to ask
-sorry
-pardon me
-please
-pls
-kindly
-just
-just wondering
-just curious
-curious
-out of curiosity
-i was wondering
-i am wondering
-i wonder
-i was curious
-i am curious
-wondering
-i would like to know
-i would love to know
-i want to know
-i need to know
-i would like to ask
-i want to ask
-i have a question
-i have a quick question
-i need you to
-i want you to
-i would like you to
-i need your help
-i need help
-help me understand
-help me
-need help
-could you
-can you
-would you
-will you
-could you please
-can you please
-would you please
-could you tell me
-can you tell me
-would you tell me
-could you please tell me
-can you please tell me
-please tell me
-tell me
-let me know
-please let me know
-could you let me know
-can you let me know
-could you explain
-can you explain
-please explain
-could you help me
-can you help me
-can someone tell me
-could someone tell me
-can anyone tell me
-could anyone tell me
-does anyone know
-does anybody know
-do you know
-do you happen to know
-i do not know
-i do not understand
-i have no idea
-i am not sure
-not sure
-i can not figure out
-i can not work out
-any idea
-any ideas
-any chance you know
-may i ask
-may i know
-might i ask
-would you mind telling me
-would you mind
-do you mind telling me
-would it be possible to
-is it possible to tell me
-if you do not mind
-if you would not mind
-if possible
-when you get a chance
-when you have a moment
-when you have time
-if you have time
-thanks in advance
-thank you in advance
-""".strip().splitlines()
+BEFORE: Final = _phrases(
+    """
+hey there | hi there | hello there | hi all | hi everyone | hello everyone | hey guys | hi guys | hey |
+hi | hello | greetings | good morning | good afternoon | good evening | good day | dear all | dear team |
+yo | ok | okay | so | well | um | hmm | quick question | quick one | quick query | simple question |
+one question | one quick question | a quick question | a question | just a quick question |
+another question | stupid question | silly question | dumb question | noob question | question |
+excuse me | sorry to bother you | sorry to bother | sorry to ask | sorry | pardon me | please | pls |
+kindly | just | just wondering | just curious | curious | out of curiosity | i was wondering |
+i am wondering | i wonder | i was curious | i am curious | wondering | i would like to know |
+i would love to know | i want to know | i need to know | i would like to ask | i want to ask |
+i have a question | i have a quick question | i need you to | i want you to | i would like you to |
+i need your help | i need help | help me understand | help me | need help | could you | can you |
+would you | will you | could you please | can you please | would you please | could you tell me |
+can you tell me | would you tell me | could you please tell me | can you please tell me | please tell me |
+tell me | let me know | please let me know | could you let me know | can you let me know |
+could you explain | can you explain | please explain | could you help me | can you help me |
+can someone tell me | could someone tell me | can anyone tell me | could anyone tell me |
+does anyone know | does anybody know | do you know | do you happen to know | i do not know |
+i do not understand | i have no idea | i am not sure | not sure | i can not figure out |
+i can not work out | any idea | any ideas | any chance you know | may i ask | may i know | might i ask |
+would you mind telling me | would you mind | do you mind telling me | would it be possible to |
+is it possible to tell me | if you do not mind | if you would not mind | if possible |
+when you get a chance | when you have a moment | when you have time | if you have time |
+thanks in advance | thank you in advance
+"""
 )
-AFTER: Final = tuple(
-    tuple(line.split())
-    for line in """
-please
-pls
-thanks
-thank you
-thank you very much
-thank you so much
-thanks a lot
-thanks so much
-thanks very much
-many thanks
-thanks in advance
-thank you in advance
-thanks for your help
-thank you for your help
-thanks for the help
-cheers
-much appreciated
-appreciate it
-i appreciate it
-i would appreciate it
-any help is appreciated
-any help would be appreciated
-any help appreciated
-regards
-best regards
-kind regards
-if possible
-if you can
-if you could
-if you do not mind
-if you would
-when you can
-when you have a moment
-when you get a chance
-when you have time
-for me
-please help
-please help me
-can you help
-can you help me
-just curious
-just wondering
-or not
-ok
-okay
-do you know
-any ideas
-any idea
-""".strip().splitlines()
+AFTER: Final = _phrases(
+    """
+please | pls | thanks | thank you | thank you very much | thank you so much | thanks a lot |
+thanks so much | thanks very much | many thanks | thanks in advance | thank you in advance |
+thanks for your help | thank you for your help | thanks for the help | cheers | much appreciated |
+appreciate it | i appreciate it | i would appreciate it | any help is appreciated |
+any help would be appreciated | any help appreciated | regards | best regards | kind regards |
+if possible | if you can | if you could | if you do not mind | if you would | when you can |
+when you have a moment | when you get a chance | when you have time | for me | please help |
+please help me | can you help | can you help me | just curious | just wondering | or not | ok | okay |
+do you know | any ideas | any idea
+"""
 )
 QUANTIFIERS: Final = {
     "all": "all", "every": "all", "everyone": "all", "everybody": "all", "everything": "all",
