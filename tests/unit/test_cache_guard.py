@@ -93,7 +93,7 @@ SERVED = [
     ("Sum the given numbers", "sum the provided numbers"),
     ("Who led the french rveolution?", "Who led the French Revolution?"),
     ("What's the boiling point of iron?", "what is the boiling point of iron"),
-    ("I can't log in", "I cannot login"),
+    ("Tonight I can't log in", "tonight I cannot login"),
     ("Feed four dogs", "Feed 4 dogs"),
     ("Room for 1,000 guests", "room for 1k guests"),
     ("Room for 1000 guests", "room for one thousand guests"),

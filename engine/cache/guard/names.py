@@ -51,11 +51,13 @@ def word(compared: Compared) -> str | None:
 
 def _other_thing(compared: Compared) -> bool:
     """Whether what was exchanged means something else, and nothing but it differs."""
+    if compared.unexplained > PHRASE or len(compared.left_a) * len(compared.left_b) > LOOKED_UP:
+        return False
     pairs = [(x.token.text, y.token.text) for x in compared.left_a for y in compared.left_b]
-    if len(pairs) > LOOKED_UP or any(lexicon.related(x, y) for x, y in pairs):
+    if any(lexicon.related(x, y) for x, y in pairs):
         return False
     if compared.unexplained == 1:
         return compared.alike or any(lexicon.same_class(x, y) for x, y in pairs)
     one_phrase = len({w.gap for w in compared.left_a}) == 1
     things = all(lexicon.is_thing(side[-1].token.text) for side in (compared.left_a, compared.left_b))
-    return one_phrase and things and compared.unexplained <= PHRASE and compared.fillers_apart <= 1
+    return one_phrase and things and compared.fillers_apart <= 1
