@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from configs.catalogue import AgentCapability
 from configs.errors import SwitchgearError
 from configs.settings import EmbeddedSettings, RedisSettings, Settings
+from engine.app import Engine
 from engine.bench import cache, startup
 from engine.errors import BenchFailed
 
@@ -26,6 +27,10 @@ def _no_round(folder: Path) -> dict[str, float]:
     return {"help_s": 1.0}
 
 
+async def _nothing_near(engine: Engine, *_: object) -> dict[str, float]:
+    return {"bytes": float((await engine.cache.stats()).bytes_used)}
+
+
 GENERAL = AgentCapability(name="general", description="Anything.", instructions="Answer.")
 
 
@@ -34,6 +39,8 @@ def test_bench_cache_measures_the_embedded_cache_and_not_the_users(monkeypatch: 
     """With a cache of the user's configured, and switched off, it still hits: in a folder of its own."""
     monkeypatch.setattr(cache, "ROUNDS", 20)
     monkeypatch.setattr(cache, "WARM_UP", 1)
+    monkeypatch.setattr(cache, "PROCESSES", ())
+    monkeypatch.setattr(cache, "semantic", _nothing_near)
     settings = Settings(
         agents=(GENERAL,),
         redis=RedisSettings(cache_url=SecretStr("unix:///nowhere/users.sock")),
@@ -41,6 +48,7 @@ def test_bench_cache_measures_the_embedded_cache_and_not_the_users(monkeypatch: 
     )
     report = cache.run(settings)
     assert report.figures["exact.p50_ms"] > 0
+    assert report.figures["bytes"] > 0
 
 
 @pytest.mark.req("serve.cli")
