@@ -36,8 +36,8 @@ class Boarding(Generic[T]):
     """The answer if it is stored by now. May raise ``BackendUnavailable`` and ``CallFailed``, and what the stored
     answer amounts to."""
     kept: Callable[[], Awaitable[None]]
-    """Comes back when what ``call`` stores, if anything, can be found by other replicas. The waiters have their
-    answer by then; the lease is held until then. Never raises."""
+    """Comes back when what ``call`` has stored, answer or refusal, if anything, can be found by other replicas.
+    The waiters know how it ended by then; the lease is held until then. Never raises."""
     emit: Emit | None = None
     """Shows this waiter the events of the call, whoever's it is, if that one streams too."""
 
@@ -205,23 +205,25 @@ class Flights(Generic[T]):
                     await asyncio.wait((turn,))
                 finally:
                     await _stop(turn)
-                if turn.cancelled():
-                    flight.fail(asyncio.CancelledError())
-                elif (error := turn.exception()) is not None:
-                    flight.fail(error)
-                elif (came := turn.result()) is not None:
-                    self._forget(flight)
-                    flight.land(came.answer, elsewhere=came.elsewhere)
-                    if not came.elsewhere:
-                        await owner.boarding.kept()
-                    return
-            self._forget(flight)
+                self._conclude(flight, turn)
+                await owner.boarding.kept()
         finally:
             if renewing is not None:
                 await _stop(renewing)
             if self._leases is not None and flight.token is not None:
                 with contextlib.suppress(*STORE_GONE):  # then it ends by itself
                     await self._leases.release(flight.key, flight.token)
+
+    def _conclude(self, flight: _Flight[T], turn: asyncio.Task[_Came[T] | None]) -> None:
+        """Give the waiters what a turn came to."""
+        if turn.cancelled():
+            flight.fail(asyncio.CancelledError())
+        elif (error := turn.exception()) is not None:
+            flight.fail(error)
+        elif (came := turn.result()) is not None:
+            flight.land(came.answer, elsewhere=came.elsewhere)
+        if not flight.crew:  # whoever comes from now on flies anew
+            self._forget(flight)
 
     async def _turn(self, flight: _Flight[T], owner: _Waiter[T]) -> _Came[T] | None:
         """What one waiter's turn came to; ``None``: it left before its call began."""

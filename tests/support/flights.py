@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from configs.caching import FlightSettings
 from engine.cache.flight import Boarding, Flights, Landed
 from engine.cache.leases import InMemoryLeases, Leases
 from engine.events import Emit, Event, Token
 
-RULES = FlightSettings()
+RULES = FlightSettings(lease_s=9.0, poll_s=0.5, poll_s_max=2.0)
 
 
 async def nothing() -> None:
@@ -57,11 +57,15 @@ class Caller:
         """Its call was told to stream."""
         return self._emit is not None
 
+    def tells(self, event: Event) -> None:
+        """Its call shows something."""
+        assert self._emit is not None
+        self._emit(event)
+
     def say(self, *texts: str) -> None:
         """Its call shows text."""
-        assert self._emit is not None
         for text in texts:
-            self._emit(Token(text=text))
+            self.tells(Token(text=text))
 
     def answers(self, text: str) -> None:
         """Its call ends well."""
@@ -105,3 +109,34 @@ async def later(seconds: float) -> None:
     passed = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, passed.set)
     await passed.wait()
+
+
+def now_s() -> float:
+    """Virtual seconds."""
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class Shelf:
+    """Where replicas store answers and look for those of others."""
+
+    answer: str | None = None
+    looks: list[float] = field(default_factory=list[float])
+
+    async def look(self) -> str | None:
+        """The answer, if it is there."""
+        self.looks.append(asyncio.get_running_loop().time())
+        return self.answer
+
+    def store(self, text: str) -> Callable[[], Awaitable[None]]:
+        """Something that stores ``text`` when it is awaited."""
+
+        async def kept() -> None:
+            self.answer = text
+
+        return kept
+
+    def caller(self, name: str = "a", stores: str | None = None) -> Caller:
+        """A waiter that looks here, and whose answer is kept here when it ``stores`` one."""
+        made = Caller(name, arrived=self.look)
+        return made if stores is None else replace(made, kept=self.store(stores))

@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from engine.errors import AnswerInterrupted, DeadlineExceeded
-from engine.events import Emit, Event, Token
+from engine.events import Degraded, Emit, Event, Token
 from tests.support.finished import FAILED
 from tests.support.flights import Caller, board, flights, passes
+
+SLOW = Degraded(what="router", reason="slow")
 
 
 def streaming(names: str) -> list[Caller]:
@@ -107,14 +109,19 @@ async def test_a_stream_that_breaks_before_its_first_text_frees_everybody():
     leader, follower = callers = streaming("AB")
     waiters = [board(fleet, caller) for caller in callers]
     await leader.began.wait()
+    leader.tells(SLOW)
     leader.fails(DeadlineExceeded("late"))
     await follower.began.wait()
+    late = Caller("C", streams=True)
+    waiters.append(board(fleet, late))
     with pytest.raises(DeadlineExceeded):
         await waiters[0]
     follower.say("whole")
     follower.answers("whole")
-    assert (await waiters[1]).role == "alone"
-    assert (leader.text, follower.text) == ("", "whole")
+    assert [(await waiter).role for waiter in waiters[1:]] == ["leader", "follower"]
+    assert late.shown == [Token(text="whole")]
+    assert leader.shown == [SLOW]
+    assert follower.shown == [SLOW, Token(text="whole")]
     await fleet.settle()
 
 
