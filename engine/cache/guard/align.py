@@ -44,11 +44,10 @@ class Compared:
     by_spelling: int
     pairs: tuple[tuple[Token, Token], ...]
     """Explained by meaning or spelling: the word of a, the word of b."""
-
-    @property
-    def unexplained(self) -> int:
-        """Different words left on the side that has more of them."""
-        return max(len({w.token.key for w in self.left_a}), len({w.token.key for w in self.left_b}))
+    unexplained: int
+    """Different words left on the side that has more of them."""
+    overlap: float
+    """Share of the longer question's content that the other one has, 0 to 1."""
 
     @property
     def fillers_apart(self) -> int:
@@ -56,13 +55,6 @@ class Compared:
         a = Counter(token.key for token in self.a if token.kind in {"filler", "question"})
         b = Counter(token.key for token in self.b if token.kind in {"filler", "question"})
         return (a - b).total() + (b - a).total()
-
-    @property
-    def overlap(self) -> float:
-        """Share of the longer question's content that the other one has, 0 to 1."""
-        matched = self.shared + self.moved + len(self.pairs)
-        total = matched + max(len(self.left_a), len(self.left_b))
-        return matched / total if total else 1.0
 
     @property
     def near(self) -> bool:
@@ -142,10 +134,11 @@ def _joined(mine: list[Left], theirs: list[Left]) -> list[tuple[Token, Token]]:
     """Two neighbours here written as one word there, or by their first letters."""
     found: list[tuple[Token, Token]] = []
     keys = {w.token.text: w for w in theirs}
+    starts = {text[:1] for text in keys}
     at = 0
     while at + 1 < len(mine) and keys:
         step = 1
-        for length in (4, 3, 2):
+        for length in (4, 3, 2) if mine[at].token.text[:1] in starts else ():
             run = mine[at : at + length]
             if len(run) < length:
                 continue
@@ -223,7 +216,18 @@ def _compare(first: str, second: str) -> Compared:
     moved = _cancel_moved(work)
     _one(work, a, b)
     pairs, meaning, spelling = _explain(work)
+    matched = shared + moved + len(pairs)
+    total = matched + max(len(work.a), len(work.b))
     return Compared(
-        a=a, b=b, left_a=tuple(work.a), left_b=tuple(work.b), shared=shared, moved=moved, by_synonym=meaning,
-        by_spelling=spelling, pairs=tuple(pairs),
-    )  # fmt: skip
+        a=a,
+        b=b,
+        left_a=tuple(work.a),
+        left_b=tuple(work.b),
+        shared=shared,
+        moved=moved,
+        by_synonym=meaning,
+        by_spelling=spelling,
+        pairs=tuple(pairs),
+        unexplained=max(len({word.token.key for word in side}) for side in (work.a, work.b)),
+        overlap=matched / total if total else 1.0,
+    )
