@@ -1,4 +1,4 @@
-"""Hits are counted off the request path: gathered for a moment, then told to the store in one call (cache.write)."""
+"""Hits are counted off the request path: gathered for a moment, then told to the store at once (cache.write)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ class Touches:
         self._store = store
         self._pause_s = pause_s
         self._hits: Counter[Place] = Counter()
-        self._telling: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._work: set[asyncio.Task[None]] = set()
 
     def __call__(self, place: Place) -> None:
         """Count a hit at ``place``."""
         self._hits[place] += 1
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell_later())
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._start)
 
     async def aclose(self) -> None:
-        """Tell what is left."""
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.wait((self._telling,))
+        """Tell what is left, and wait for what is being told."""
+        if self._timer is not None:
+            self._timer.cancel()
         await self._tell()
+        if self._work:
+            await asyncio.wait(self._work)
 
-    async def _tell_later(self) -> None:
-        await asyncio.sleep(self._pause_s)
-        self._telling = None
-        await self._tell()
+    def _start(self) -> None:
+        self._timer = None
+        task = asyncio.create_task(self._tell())
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
 
     async def _tell(self) -> None:
         hits, self._hits = self._hits, Counter()

@@ -1,0 +1,67 @@
+"""Questions at known angles, a judge that says what it is told, and an engine's judge without the learned part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from engine.cache.guard.rules import refuse
+from engine.cache.question import Question
+from engine.types import Verdict
+from tests.support.answer_caches import at_angle
+
+FLOOR = 0.8
+
+
+def verdict(
+    probability: float | None = 0.99, *, rule: str = "accepted", grey: bool = False, similarity: float = 0.95
+) -> Verdict:
+    """A verdict; accepted unless a rule refuses."""
+    return Verdict(
+        accepted=rule == "accepted",
+        rule=rule,
+        detail="" if rule == "accepted" else f"{rule} said so",
+        similarity=similarity,
+        probability=probability,
+        threshold=0.9,
+        grey=grey,
+    )
+
+
+@dataclass
+class Told:
+    """A judge by the stored text; it remembers what it was asked."""
+
+    verdicts: Mapping[str, Verdict]
+    asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def __call__(self, asked: Question, stored: Sequence[Question]) -> list[Verdict]:
+        """One verdict each."""
+        self.asked += [(asked.text, one.text) for one in stored]
+        return [self.verdicts[one.text] for one in stored]
+
+    async def get(self) -> Told:
+        """As it is loaded."""
+        return self
+
+
+def question(text: str, degrees: float = 0.0) -> Question:
+    """``text`` at that angle."""
+    return Question(text=text, vector=at_angle(degrees))
+
+
+def guard_and_cosine(asked: Question, stored: Sequence[Question]) -> list[Verdict]:
+    """The real guard, and behind it a verifier that believes every cosine from ``FLOOR`` on."""
+    return [_by_guard(asked, one) for one in stored]
+
+
+def _by_guard(asked: Question, stored: Question) -> Verdict:
+    cosine = float(asked.vector @ stored.vector)
+    refused = refuse(asked.text, stored.text)
+    if cosine < FLOOR:
+        found = verdict(None, rule="similarity", similarity=cosine)
+    elif refused is not None:
+        found = replace(verdict(None, rule=refused.rule, similarity=cosine), detail=refused.detail)
+    else:
+        found = verdict(0.999, similarity=cosine)
+    return replace(found, question=stored.text)
