@@ -19,6 +19,7 @@ DECIDING = {
     "engine.cache.flight_state",
     *("engine.cache.fingerprint", "engine.cache.verdict", "engine.cache.bound", "engine.cache.question"),
     "engine.cache.near",
+    *("engine.cache.agree", "engine.cache.bound_region", "engine.cache.intervals", "engine.cache.tally"),
     *(
         "engine.cache.lexicon",
         "engine.cache.dictionary",
@@ -62,7 +63,7 @@ ADAPTERS = {
     *("agents.model", "memory.hot", "memory.warm", "memory.cold"),
     *("engine.cache.store", "engine.resilience.shared", "engine.cost.journal"),
     *("engine.queue.redis_queue", "engine.registry.redis_registry", "engine.learning.redis_outcomes"),
-    *("engine.cache.redis_leases", "engine.splits.redis_splits"),
+    *("engine.cache.redis_leases", "engine.cache.redis_tally", "engine.splits.redis_splits"),
 }
 PLANTED = {
     "configs/planted.py": "import engine.types\n",
