@@ -7,6 +7,7 @@ import pytest
 from engine.cache.guard.evidence import Evidence, evidence
 from engine.cache.guard.language import language_of
 from engine.cache.guard.rules import refuse
+from engine.cache.guard.text import tokens
 
 REFUSED = {
     "number": [
@@ -28,6 +29,7 @@ REFUSED = {
         ("How do I load config.yaml?", "How do I load config.json?"),
         ("What does error E1001 mean?", "What does error E1002 mean?"),
         ("Run it with --force", "Run it with --dry-run"),
+        (f"Is {'k' * 80}a a valid token?", f"Is {'k' * 80}b a valid token?"),
     ],
     "negation": [
         ("Which plants need sun?", "Which plants don't need sun?"),
@@ -142,6 +144,14 @@ def test_the_same_question_in_other_words_is_let_through(asked: str, stored: str
     """Synonyms, typos, contractions, number formats, politeness, order and spelling refuse nothing."""
     assert refuse(asked, stored) is None
     assert refuse(stored, asked) is None
+
+
+@pytest.mark.req("cache.verify")
+def test_no_word_that_is_remembered_is_endless() -> None:
+    """A word of any length is compared in 64 characters at most, and stays another word than its neighbour."""
+    keys = [tokens(f"open {'k' * size}")[1].key for size in (64, 65, 66, 10_000)]
+    assert max(map(len, keys)) <= 64
+    assert len(set(keys)) == 4
 
 
 @pytest.mark.req("cache.verify")

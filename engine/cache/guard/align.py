@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from engine.cache import lexicon
@@ -202,12 +201,10 @@ def _one(work: _Work, a: Sequence[Token], b: Sequence[Token]) -> None:
             side[:] = [word for word in side if not (word.token.kind == "number" and word.token.key == "1")]
 
 
-@lru_cache(maxsize=1024)
 def compare(asked: str, stored: str) -> Compared:
     """Both questions side by side, the same whichever is asked. Linear in the length of long texts."""
-    if stored < asked:
-        return _compare(stored, asked)
-    return _compare(asked, stored)
+    first, second = sorted((asked, stored))
+    return _compare(first, second)
 
 
 def _compare(first: str, second: str) -> Compared:

@@ -10,7 +10,7 @@ from typing import Final
 
 from engine.cache.guard.wording import STOP_WORDS
 
-LOOKED_AT: Final = 2_000
+LOOKED_AT: Final = 500
 """Characters of a text that decide its language; the rest is more of the same."""
 WORD: Final = re.compile(r"[^\W\d_]+")
 SCRIPTS: Final = {
@@ -32,14 +32,17 @@ def _script(letter: str) -> str:
     return SCRIPTS.get(name, "latin" if name in {"LATIN", "FULLWIDTH"} else "")
 
 
-@lru_cache(maxsize=4096)
 def language_of(text: str) -> str:
     """A language or script code: "en", "es", "de", "zh", "ja", "cyrillic" …
 
     Kana makes Japanese of Chinese characters. Latin letters without evidence for another language are "en", as is
     a text without letters. Another language needs two of its commonest words, and more of them than English has.
     """
-    head = text[:LOOKED_AT]
+    return _language(text[:LOOKED_AT])
+
+
+@lru_cache(maxsize=2048)
+def _language(head: str) -> str:
     if not head.isascii():
         script = _main_script(head)
         if script != "latin":

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from engine.cache import lexicon
@@ -34,6 +35,8 @@ OWNED_NUMBER: Final = re.compile(r"(?<=\d)'s\b")
 APOSTROPHES: Final = str.maketrans("’‘ʼ´`“”–—", "'''' \"\"--")
 WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 ORDINAL: Final = {"1st": "first", "2nd": "second"}
+LONGEST_WORD: Final = 64
+"""Characters; a longer word is compared by its digest."""
 PHRASE: Final = 8
 """Words of the longest polite phrase."""
 
@@ -109,7 +112,15 @@ def _read(match: re.Match[str]) -> list[Piece]:
 def pieces(text: str) -> list[Piece]:
     """The pieces of a question in order. White space, case, width, quotes and punctuation do not matter."""
     written = OWNED_NUMBER.sub("", unicodedata.normalize("NFKC", text).translate(APOSTROPHES))
-    return _strip([piece for match in TOKEN.finditer(written) for piece in _read(match)])
+    return _strip([_short(piece) for match in TOKEN.finditer(written) for piece in _read(match)])
+
+
+def _short(piece: Piece) -> Piece:
+    """A word of any length in a bounded one, so that nobody fills the caches of the lexicon with endless words."""
+    if len(piece.text) <= LONGEST_WORD:
+        return piece
+    digest = sha256(piece.text.encode("utf-8", "backslashreplace")).hexdigest()
+    return Piece(f"{piece.text[:16]}{digest[:32]}", code=True)
 
 
 def _strip(words: list[Piece]) -> list[Piece]:

@@ -61,6 +61,8 @@ def _means_more(raws: Sequence[Piece], at: int) -> bool:
     }
 
 
+REMEMBERED_CHARS: Final = 300
+"""A longer text is read again each time: what is remembered stays under 30 MB whatever is asked."""
 MISSPELLED: Final = ("without", "never", "cannot")
 """Words whose slip of the finger may not hide that a question denies."""
 LISTED: Final[tuple[tuple[frozenset[str], Kind], ...]] = (
@@ -99,9 +101,17 @@ def _number(raws: Sequence[Piece], words: Sequence[str], at: int) -> tuple[str, 
     return read_number(words, at)
 
 
-@lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[Token, ...]:
     """The tokens of a question. Any text is taken; white space, case, width and punctuation do not matter."""
+    return _remembered(text) if len(text) <= REMEMBERED_CHARS else _tokens(text)
+
+
+@lru_cache(maxsize=2048)
+def _remembered(text: str) -> tuple[Token, ...]:
+    return _tokens(text)
+
+
+def _tokens(text: str) -> tuple[Token, ...]:
     raws = pieces(text)
     words = [raw.text for raw in raws]
     found: list[Token] = []
