@@ -36,8 +36,8 @@ class Boarding(Generic[T]):
     """The answer if it is stored by now. May raise ``BackendUnavailable`` and ``CallFailed``, and what the stored
     answer amounts to."""
     kept: Callable[[], Awaitable[None]]
-    """Comes back when what ``call`` has stored, answer or refusal, if anything, can be found by other replicas.
-    The waiters know how it ended by then; the lease is held until then. Never raises."""
+    """Asked after ``call``, comes back when what that has stored, answer or refusal, if anything, can be found by
+    other replicas. The waiters know how it ended by then; the lease is held until then. Never raises."""
     emit: Emit | None = None
     """Shows this waiter the events of the call, whoever's it is, if that one streams too."""
 
@@ -101,6 +101,8 @@ class _Flight(Generic[T]):
     events: list[Event] = field(default_factory=list[Event])
     streams: bool = False
     """The owner of the call under way streams, so there are events."""
+    called: bool = False
+    """That call has begun."""
     before: asyncio.Task[None] | None = None
     """The flight of this key that has landed, or was given up, and is not over yet."""
     token: str | None = None
@@ -116,7 +118,7 @@ class _Flight(Generic[T]):
     def next_owner(self) -> _Waiter[T] | None:
         """Begin a call: whose it is."""
         owner = self.crew.next_owner()
-        self.events = []
+        self.events, self.called = [], False
         self.streams = owner is not None and owner.boarding.emit is not None
         for waiter in self.crew.everybody:
             waiter.events, waiter.seen = self.events, 0
@@ -206,7 +208,8 @@ class Flights(Generic[T]):
                 finally:
                     await _stop(turn)
                 self._conclude(flight, turn)
-                await owner.boarding.kept()
+                if flight.called:
+                    await owner.boarding.kept()
         finally:
             if renewing is not None:
                 await _stop(renewing)
@@ -232,6 +235,7 @@ class Flights(Generic[T]):
             return _Came(answer, elsewhere=True)
         if owner not in flight.crew:
             return None
+        flight.called = True
         return _Came(await owner.boarding.call(flight.show if flight.streams else None), elsewhere=False)
 
     async def _elsewhere(self, flight: _Flight[T], boarding: Boarding[T]) -> T | None:

@@ -40,7 +40,7 @@ async def test_another_replica_waits_for_the_stored_answer() -> None:
     shared, shelf = leases_of_loop(), Shelf()
     here, there = flights(shared), flights(shared)
     leader = shelf.caller("a", stores="42")
-    followers = [replace(shelf.caller("b"), streams=True), shelf.caller("c")]
+    followers = [replace(shelf.caller("b", stores="not asked"), streams=True), shelf.caller("c")]
     first = board(here, leader)
     await leader.began.wait()
     waiting = [board(there, follower) for follower in followers]
@@ -51,6 +51,7 @@ async def test_another_replica_waits_for_the_stored_answer() -> None:
     assert [(one.answer, one.role, one.shown) for one in landed] == [("42", "elsewhere", False)] * 2
     assert [one.degraded for one in landed] == ["", ""]
     assert [follower.calls for follower in followers] == [0, 0]
+    assert shelf.answer == "42"
     began_s = shelf.looks[0]
     assert [at_s - began_s for at_s in shelf.looks] == [0.0, 0.0, 0.5, 1.5, 3.5, 5.5, 7.5, 9.5]
     await here.settle()
