@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sized
 from contextvars import ContextVar
 
 import pytest
@@ -216,7 +217,7 @@ async def test_an_answer_that_is_there_by_now_needs_no_call():
 async def test_nothing_of_a_flight_outlives_it(end: str):
     """However it ends, every container of the replica is empty afterwards, and none is while it flies."""
     fleet = flights(InMemoryLeases(now_s=asyncio.get_running_loop().time))
-    kept = [value for value in vars(fleet).values() if isinstance(value, dict | set)]
+    kept = [value for value in vars(fleet).values() if isinstance(value, Sized)]
     callers = [Caller(name) for name in "ab"]
     waiters = [board(fleet, caller) for caller in callers]
     await callers[0].began.wait()
