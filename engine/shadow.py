@@ -8,6 +8,7 @@ remembered with the entry. Nobody waits for any of it, and nothing of it fails a
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -82,7 +83,8 @@ class Shadows:
         if len(self._work) >= self._settings.cache.bound.checks_max:
             work.close()
             return
-        task = asyncio.create_task(work)
+        # In a context of its own: a check is nobody's child, and what it loses is no failure of the request.
+        task = asyncio.create_task(work, context=contextvars.Context())
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
