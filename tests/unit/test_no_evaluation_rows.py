@@ -16,7 +16,9 @@ from configs.errors import ConfigError
 from engine.evals.data import eval_folder
 
 ROOT: Final = Path(__file__).parents[2]
-KINDS: Final = frozenset((".py", ".md", ".yaml", ".yml", ".txt", ".json", ".toml", ".lua", ".html", ".j2", ".sh"))
+KINDS: Final = frozenset(
+    (".py", ".md", ".yaml", ".yml", ".txt", ".tsv", ".json", ".toml", ".lua", ".html", ".j2", ".sh")
+)
 FIELDS: Final = ("text", "a", "b")
 ROW_WORDS: Final = 3
 """Shorter rows are everyday phrases («good evening») or names."""
@@ -45,6 +47,8 @@ def _texts(content: str) -> Iterator[tuple[int, str]]:
     """Lines without their marker, and what is in quotation marks; lines that one text was folded into as well."""
     for number, line in enumerate(content.splitlines(), 1):
         yield number, line
+        for field in line.split("\t") if "\t" in line else ():
+            yield number, field
         yield number, _MARKER.sub("", line)
         for quoted in _QUOTED.finditer(line):
             yield number, next(each for each in quoted.groups() if each is not None)
