@@ -143,10 +143,12 @@ async def _read(needs: TierNeeds, settings: Settings, text: str) -> Question | N
 def _load_judge(settings: Settings, degraded: dict[str, str]) -> Judge:
     """Guard, lexicon and verifier; blocks for a moment. A verifier that cannot be used costs hits, not answers."""
     # Late: a request without a candidate needs none of it.
+    from engine.cache.dictionary import dictionary  # noqa: PLC0415 - as above
     from engine.cache.verdict import judge_all  # noqa: PLC0415 - as above
     from engine.cache.verifier_file import load_verifier  # noqa: PLC0415 - as above
 
     semantic = settings.cache.semantic
+    dictionary()  # here, in a thread: pairs are judged on the loop, and the first one must not wait for a file
     try:
         verifier = load_verifier(semantic.verifier, settings.encoder)
     except ArtifactRefused as refused:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from engine.cache.dictionary import dictionary
 from engine.cache.guard.rules import refuse
+from engine.cache.paraphrase import Judge
 from engine.cache.question import Question
 from engine.types import Verdict
 from tests.support.answer_caches import at_angle
@@ -53,6 +55,12 @@ def question(text: str, degrees: float = 0.0) -> Question:
 def guard_and_cosine(asked: Question, stored: Sequence[Question]) -> list[Verdict]:
     """The real guard, and behind it a verifier that believes every cosine from ``FLOOR`` on."""
     return [_by_guard(asked, one) for one in stored]
+
+
+def load_guard(*_: object) -> Judge:
+    """Stands in for ``engine.tiers._load_judge``; blocks for a moment, as that does."""
+    dictionary()
+    return guard_and_cosine
 
 
 def _by_guard(asked: Question, stored: Question) -> Verdict:
