@@ -48,6 +48,8 @@ BY_LENGTH: Final = frozenset(
 """For rewordings alone: long questions are the same ones at a lower cosine."""
 SPREAD_MIN: Final = 1e-6
 BOUND: Final = 50.0
+MARGIN: Final = 1e-6
+"""A limit is the log-odds of a pair that is not to get in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +107,10 @@ def fit_parts(examples: Examples, settings: TrainSettings) -> tuple[Logistic, Lo
     )
 
 
-def moved(part: Logistic, threshold: float, accept: float) -> Logistic:
-    """``part`` with its log-odds moved so that what had the probability ``threshold`` has ``accept``."""
-    return replace(part, bias=part.bias + _log_odds(accept) - _log_odds(threshold))
-
-
-def _log_odds(share: float) -> float:
-    return float(np.log(share) - np.log1p(-share))
+def moved(part: Logistic, limit: float, accept: float) -> Logistic:
+    """``part`` moved so that only what had more log-odds than ``limit`` has the probability ``accept``."""
+    wanted = float(np.log(accept) - np.log1p(-accept))
+    return replace(part, bias=part.bias + wanted - min(max(limit, -BOUND), BOUND) - MARGIN)
 
 
 def _fit(examples: Examples, penalty: float, *, rewording: bool) -> Logistic:

@@ -1,0 +1,91 @@
+"""``switchgear train verifier`` as people use it, with the real encoder and pairs of our own."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.settings import EncoderSettings
+from engine.cache.verifier_file import CARD, FILE, load_verifier
+from engine.cli import console
+from engine.cli.main import main
+
+TOPICS = (
+    "repair a bike chain",
+    "bake rye bread",
+    "learn to swim",
+    "paint a door",
+    "run a marathon",
+    "plant tulips",
+)
+
+
+def _run(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, str, str]:
+    for cached in (console.out, console.err):
+        cached.cache_clear()
+    with pytest.raises(SystemExit) as left:
+        main([str(arg) for arg in args])
+    said = capsys.readouterr()
+    assert isinstance(left.value.code, int)
+    return left.value.code, said.out, said.err
+
+
+def _pairs(path: Path) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["q1", "q2", "same"])
+        for topic in TOPICS:
+            out.writerow([f"How do I {topic}?", f"What is the best way to {topic}?", 1])
+            out.writerow([f"How do I {topic}?", f"How long does it take to {topic}?", 0])
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWITCHGEAR_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.mark.req("cache.verify")
+def test_pairs_of_ones_own_become_a_verifier_that_can_be_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Columns are named, JSON is one document, the card says what it was made from; an older one is replaced."""
+    pairs, out_dir = _pairs(tmp_path / "mine.csv"), tmp_path / "verifier"
+    (tmp_path / "few.yaml").write_text("train: {verifier_edits: 3}", encoding="utf-8")
+    command = ("train", "verifier", pairs, "--columns", "q1,q2,same", "--licence", "CC0-1.0", "--out", out_dir)
+    code, out, _ = _run(capsys, *command, "--config", tmp_path / "few.yaml", "--json")
+    assert code == 0
+    card: Any = json.loads(out)["card"]
+    assert card["pairs"]["dup.unnamed"] == len(TOPICS)
+    assert card["licence"] == "CC0-1.0"
+    assert sorted(file.name for file in (tmp_path / "verifier").iterdir()) == [CARD, FILE]
+    assert "mine.csv" in (tmp_path / "verifier" / CARD).read_text(encoding="utf-8")
+    assert 0.0 < load_verifier(tmp_path / "verifier", EncoderSettings()).accept < 1.0
+
+
+@pytest.mark.req("cache.verify")
+def test_what_cannot_be_trained_on_is_refused_by_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong columns, one label alone, a folder with something else in it: nothing is written."""
+    pairs = _pairs(tmp_path / "mine.csv")
+    alone = tmp_path / "alone.tsv"
+    alone.write_text("a\tb\tdup\tx\n", encoding="utf-8")
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "letter.txt").write_text("dear", encoding="utf-8")
+    for args, said in (
+        ((pairs,), "no column 'a'"),
+        ((alone,), "same label"),
+        ((pairs, "--columns", "q1,q2,same", "--out", taken), "would be lost"),
+        ((tmp_path / "none.csv",), "cannot be read"),
+    ):
+        code, out, err = _run(capsys, "train", "verifier", *args)
+        assert code != 0
+        assert out == ""
+        assert said in " ".join(err.split())
+    assert [file.name for file in taken.iterdir()] == ["letter.txt"]
