@@ -17,6 +17,7 @@ from configs.kernel import Deadline, Message, Outcome, Principal
 from configs.settings import Settings
 from engine.cost.prices import PriceBook
 from engine.legs import Legs, Track
+from engine.lineage import asking
 from engine.models import Models
 from engine.resilience.shield import Shield
 from engine.types import Leg, Request
@@ -46,19 +47,31 @@ class GreyZone:
         self._settings = settings
 
     async def ask(self, asked: str, stored: str) -> bool:
-        """Whether a model says that both ask the same."""
+        """Whether a model says that both ask the same. Where and how long is up to the request that asks."""
+        asker, now_s = asking(), time.monotonic()
+        allowed_s = self._settings.cache.semantic.grey_s
+        if asker is not None:  # whoever answers in the end needs time, too
+            allowed_s = min(allowed_s, asker.deadline.remaining_s(now_s) / 2)
         request = Request(
             id=uuid.uuid4().hex,
             principal=Principal(user_id=NAME),
             messages=(Message("user", json.dumps({"first": asked, "second": stored}, ensure_ascii=False)),),
-            deadline=Deadline.after(self._settings.cache.semantic.grey_s, now_s=time.monotonic()),
+            deadline=Deadline.after(allowed_s, now_s=now_s),
             ttl_s=1,
+            data_class="internal" if asker is None else asker.data_class,
         )
-        for model in self._chain:
+        for model in self._models_in(None if asker is None else asker.region):
             result = await self._legs.run(Leg(agent=NAME, model=model), request, _unheard, Track())
             if result.attempt.outcome is Outcome.OK:
                 return result.text.strip().strip(".!\"'").casefold() == YES
         return False
+
+    def _models_in(self, region: str | None) -> tuple[str, ...]:
+        """What the asker's region leaves of the chain (route.models)."""
+        models, providers = self._settings.models, self._settings.providers
+        return tuple(
+            name for name in self._chain if region is None or providers[models[name].provider].region == region
+        )
 
 
 def _unheard(text: str) -> bool:

@@ -16,6 +16,12 @@ from engine.types import STRICTNESS, Request
 _ancestors: ContextVar[tuple[Request, ...]] = ContextVar("ancestors", default=())
 
 
+def asking() -> Request | None:
+    """The request that is being worked on here, if any."""
+    ancestors = _ancestors.get()
+    return ancestors[-1] if ancestors else None
+
+
 @contextmanager
 def within_parent(request: Request, depth_max: int) -> Generator[Request]:
     """``request`` with no more time and freedom than the one it is asked from, if any. Raises ``TooDeep``.
