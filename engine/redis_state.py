@@ -12,6 +12,8 @@ from functools import partial
 from redis.asyncio import Redis
 
 from configs.settings import Settings
+from engine.cache.redis_tally import RedisTallies
+from engine.cache.tally import TallyStore
 from engine.embedded import Hold
 from engine.once import Once
 from engine.redis_client import connect
@@ -38,6 +40,11 @@ class StateRedis:
     async def splits(self) -> SplitState:
         """Shared state of experiments. Raises ``BackendUnavailable``."""
         return RedisSplits(await self.client(), self._settings.splits)
+
+    async def tallies(self) -> TallyStore:
+        """Counters of the semantic cache. Raises ``BackendUnavailable``."""
+        timeout_s = self._settings.redis.timeout_s
+        return RedisTallies(await self.client(), self._settings.cache.bound, timeout_s=timeout_s, generation="")
 
     def missed(self) -> None:
         """Somebody found it gone. A minder restarts its server by itself; when both are gone, this does."""

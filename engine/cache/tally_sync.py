@@ -107,6 +107,11 @@ class TallySync:
         """Of every agent whose hits were compared often enough, and of all under an empty name."""
         return {agent or "": standing for agent, standing in self._standings.items()}
 
+    def rates(self) -> Mapping[str, tuple[float, float, float]]:
+        """False-hit rate and the ends of its interval where something was compared; all agents: an empty name."""
+        found = {name: (one.rate, *one.interval) for name, one in self.standings().items()}
+        return {name: (rate, low, high) for name, (rate, low, high) in found.items() if rate is not None}
+
     def lookups(self) -> Mapping[tuple[str, str], int]:
         """By tier and result, since this process began."""
         return dict(self._lookups)

@@ -33,9 +33,35 @@ EMPTY = (
 )
 
 
-@app.callback()
-def _report() -> None:
-    """Keeps `router` a word of its own while it is the only report."""
+@app.command("cache")
+def cache(
+    since: Annotated[str, typer.Option("--since", help="How far back: 90m, 12h, 7d, 4w.")] = "7d",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The latest so many requests.")] = LIMIT,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page.", dir_okay=False)] = None,
+    profile: options.Profile = None,
+    config: options.ConfigFile = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Hits by tier and agent, what they saved, who refused, and the share of wrong ones with its interval."""
+    _ = debug
+    from configs.environment import read_environment  # noqa: PLC0415 - keeps --help light
+    from configs.load import load_settings  # noqa: PLC0415 - same
+    from engine.cli.report_cache import read_report, report_table, write_report  # noqa: PLC0415 - same
+
+    environ = read_environment()
+    found = read_report(load_settings(profile, config, environ), environ, seconds_of(since), limit)
+    if html is not None:
+        write_report(html, found, since)
+    if as_json:
+        print_json({"name": "cache", "since": since, **asdict(found)})
+    else:
+        for table in report_table(found):
+            out().print(table)
+        for note in found.notes:
+            err().print(f"[dim]{markup(note)}[/]", soft_wrap=True)
+    if html is not None:
+        err().print(f"written to {markup(str(html))}")
 
 
 @app.command("router")

@@ -1,0 +1,51 @@
+"""Metrics of the answer cache, through the OpenTelemetry API (obs.metrics). Names and labels are bounded.
+
+What they show is asked for when somebody collects; without a meter provider nobody ever does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+LOOKUPS: Final = "switchgear.cache.lookups"
+RATE: Final = "switchgear.cache.false_hit_rate"
+ENDS: Final = ("", ".low", ".high")
+Lookups = Callable[[], Mapping[tuple[str, str], int]]
+"""Since the process began, by tier and result."""
+Rates = Callable[[], Mapping[str, tuple[float, float, float]]]
+"""Rate and the ends of its interval by agent; of all agents under an empty name."""
+
+
+def watch_cache(meter: Meter, lookups: Lookups, rates: Rates) -> None:
+    """Have ``meter`` ask for both. Once per process and meter: instruments cannot be taken back.
+
+    ``switchgear.cache.lookups{tier,result}`` is a counter, ``switchgear.cache.false_hit_rate{agent}`` and its
+    interval ``.low`` and ``.high`` are gauges of all replicas' counts; without ``agent`` they are of all agents.
+    """
+
+    def counted(_: CallbackOptions) -> Iterable[Observation]:
+        return [
+            Observation(count, {"tier": tier, "result": result}) for (tier, result), count in lookups().items()
+        ]
+
+    meter.create_observable_counter(
+        LOOKUPS, callbacks=[counted], unit="{lookup}", description="Lookups in the answer cache"
+    )
+    what = "Share of compared semantic hits that were wrong"
+    for at, end in enumerate(ENDS):
+        meter.create_observable_gauge(
+            RATE + end,
+            callbacks=[_end_of(rates, at)],
+            unit="1",
+            description=f"{what}: {end[1:]} end of its interval" if end else what,
+        )
+
+
+def _end_of(rates: Rates, at: int) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def observed(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(rate[at], {"agent": agent} if agent else {}) for agent, rate in rates().items()]
+
+    return observed

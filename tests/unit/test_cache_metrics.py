@@ -1,0 +1,58 @@
+"""Metrics of the answer cache, as a reader of the SDK collects them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opentelemetry.metrics import NoOpMeter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from configs.caching import BoundSettings
+from engine.cache.tally_sync import TallySync
+from engine.telemetry.cache_metrics import watch_cache
+from tests.support.clock import FakeClock
+
+
+def collected(reader: InMemoryMetricReader) -> dict[tuple[str, tuple[tuple[str, Any], ...]], float]:
+    """Value by name and labels."""
+    data = reader.get_metrics_data()
+    metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics] if data else []
+    return {
+        (metric.name, tuple(sorted((point.attributes or {}).items()))): getattr(point, "value", -1.0)
+        for metric in metrics
+        for point in metric.data.data_points
+    }
+
+
+@pytest.mark.req("cache.bound")
+async def test_lookups_and_the_false_hit_rate_with_its_interval_are_exported(clock: FakeClock):
+    """All agents without a label, one with enough of its own with it; at first nothing."""
+    tallies = TallySync(BoundSettings(judge_min=100), None, clock=clock, now_s=clock)
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader])
+    watch_cache(provider.get_meter("test"), tallies.lookups, tallies.rates)
+    assert collected(reader) == {}
+    tallies.looked("exact", "hit", "python")
+    tallies.looked("exact", "hit", "python")
+    tallies.looked("semantic", "refused")
+    for ask in range(1_000):
+        tallies.count("python", "high.right", "served.wrong" if ask < 20 else "served.right")
+    found = collected(reader)
+    assert found["switchgear.cache.lookups", (("result", "hit"), ("tier", "exact"))] == 2
+    assert found["switchgear.cache.lookups", (("result", "refused"), ("tier", "semantic"))] == 1
+    for labels in ((), (("agent", "python"),)):
+        assert found["switchgear.cache.false_hit_rate", labels] == 0.02
+        assert found["switchgear.cache.false_hit_rate.low", labels] == pytest.approx(0.0122583, abs=1e-6)
+        assert found["switchgear.cache.false_hit_rate.high", labels] == pytest.approx(0.0307200, abs=1e-6)
+    assert len(found) == 8
+    provider.shutdown()
+
+
+@pytest.mark.req("cache.bound")
+def test_without_a_meter_provider_nothing_is_asked():
+    """The API's own meter takes the instruments and forgets them."""
+    asked: list[str] = []
+    watch_cache(NoOpMeter("none"), lambda: asked.append("lookups") or {}, lambda: asked.append("rates") or {})
+    assert asked == []
