@@ -48,11 +48,13 @@ class Bound:
         """``verdict``, or the refusal that the bound makes of it. ``agent`` may be empty: not known yet."""
         if not verdict.accepted or verdict.probability is None:
             return verdict
+        standing = self._tallies.standing(agent)
+        if verdict.grey:
+            return _vouched(verdict, standing)
         score = verdict.probability
         found = decide(score, observations, self._rules, sample=self._chance())
         if not found.serve:
             return replace(verdict, accepted=False, rule=BELOW, detail=found.why, threshold=found.threshold)
-        standing = self._tallies.standing(agent)
         allowed = replace(verdict, threshold=found.threshold)
         if standing.stance == "off":
             return replace(allowed, accepted=False, rule=OFF, detail=standing.why)
@@ -106,7 +108,7 @@ class Bound:
         if verdict.accepted:
             counters += (SERVED_RIGHT if right else SERVED_WRONG,)
         self._tallies.count(agent, *counters)
-        if not tells(verdict.probability, self._rules):
+        if verdict.grey or not tells(verdict.probability, self._rules):
             return None
         return Observation(score=verdict.probability, right=right)
 
@@ -114,8 +116,18 @@ class Bound:
         """Of a candidate that its entry lets through; ``None`` for another one."""
         if verdict.probability is None:
             return None
-        if verdict.rule == TIGHT:
+        if verdict.rule == TIGHT or (verdict.grey and (verdict.accepted or verdict.rule == OFF)):
             return "low"
         if not verdict.accepted and verdict.rule != OFF:
             return None
         return "high" if is_firm(verdict.probability, verdict.threshold, self._rules) else "low"
+
+
+def _vouched(verdict: Verdict, standing: Standing) -> Verdict:
+    """Of a pair in the grey zone that a model vouched for: the entry's threshold is not for it, the stance is.
+
+    It is never firm, and its score, which is not why it is served, is no observation.
+    """
+    if standing.stance == "normal":
+        return verdict
+    return replace(verdict, accepted=False, rule=TIGHT if standing.stance == "tight" else OFF, detail=standing.why)

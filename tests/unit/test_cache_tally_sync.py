@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -204,6 +205,22 @@ async def test_comparisons_teach_the_entry_and_the_tally(clock: FakeClock):
     doubted = bound(verdict(0.6), (), "python")
     assert bound.compared(doubted, "python", "same") is None
     assert [bound.wants(v) for v in (below, doubted, hit, None)] == [True, False, False, False]
+
+
+@pytest.mark.req("cache.bound")
+async def test_what_a_model_vouched_for_is_served_until_delta_is_exceeded(clock: FakeClock):
+    """Its score is low, so it is neither firm nor an observation; it counts all the same."""
+    tallies = replica(None, clock)
+    bound = Bound(RULES, tallies, chance=lambda: 0.5)
+    vouched = replace(verdict(0.6), grey=True)
+    assert bound(vouched, (), "python") is vouched
+    assert bound.compared(vouched, "python", "different") is None
+    assert tallies.standing("python").wrong == 1
+    many(tallies, 95, "high.right")
+    many(tallies, 5, "low.wrong")
+    assert bound(vouched, (), "python").rule == "bound_tight"
+    many(tallies, 20, "high.wrong")
+    assert bound(vouched, (), "python").rule == "bound_off"
 
 
 @pytest.mark.req("cache.bound")
