@@ -20,7 +20,7 @@ class SemanticSettings(Section):
     enabled: bool = True
     candidates: Annotated[int, Field(ge=1, le=32)] = 4
     """Nearest stored questions that are verified, best first."""
-    similarity_min: Share = 0.8
+    similarity_min: Share = 0.7
     """Cosine below which a stored question is not looked at. Callers cannot lower it."""
     verifier: File | None = None
     """Folder of a verifier of your own (`switchgear train verifier`); ``None``: the shipped one."""
@@ -40,14 +40,13 @@ class BoundSettings(Section):
     delta: Open = 0.02
     """Share of semantic hits that may be wrong."""
     mode: Literal["prior", "strict"] = "prior"
-    """``prior``: the verifier's calibrated probability counts from the first question on. ``strict``: an entry earns
-    its hits by observations alone (vCache, arXiv 2502.03771)."""
+    """``prior``: the verifier's calibrated probability counts from the first question on. ``strict``: an entry
+    earns its hits by observations alone (vCache, arXiv 2502.03771)."""
     start: Open | None = None
-    """``prior``: score from which an entry without observations may hit. ``None``: 1 − δ, which is right for every
-    single hit; lower where hits from there on are wrong in less than δ of all cases together."""
+    """``prior``: score from which an entry without observations may hit. ``None``: 1 − 2δ, where hits whose
+    scores are spread evenly are wrong in δ of all cases together; 1 − δ promises δ of every single one."""
     prior_errors: PositiveFloat = 0.5
-    """``prior``: the verifier's word is worth as many observations at the threshold as have so many wrong ones
-    among them: 1 / 2δ for a half."""
+    """``prior``: the verifier's word is worth as many observations at the threshold, times 1 / δ."""
     caution: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0
     """``prior``: standard deviations by which an entry's observations are read to its disadvantage."""
     loosen: Annotated[float, Field(ge=1.0)] = 3.0

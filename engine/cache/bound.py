@@ -175,7 +175,8 @@ def _crossing(asked: float, believed: float, wanted: float, slope: float) -> flo
 
 
 def _start(rules: BoundSettings) -> float:
-    return _odds(1.0 - rules.delta if rules.start is None else rules.start)
+    # Scores that are spread evenly from there to 1 are wrong in δ of all cases together.
+    return _odds(1.0 - 2.0 * rules.delta if rules.start is None else rules.start)
 
 
 def _odds(share: float) -> float:

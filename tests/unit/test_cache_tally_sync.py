@@ -199,7 +199,7 @@ async def test_comparisons_teach_the_entry_and_the_tally(clock: FakeClock):
     assert bound.compared(hit, "python", "unsure") is None
     found = tallies.standing("python")
     assert (found.compared, found.wrong) == (1, 1)
-    below = bound(verdict(0.96), (), "python")
+    below = bound(verdict(0.95), (), "python")
     assert bound.compared(below, "python", "same") is not None
     assert tallies.standing("python").compared == 1
     doubted = bound(verdict(0.6), (), "python")
