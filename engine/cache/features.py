@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.cache import lexicon
 from engine.cache.profile import Profile
 
-COMPARED_MAX: Final = 10
+COMPARED_MAX: Final = 6
 """Unexplained words of a side that are compared with the other side's by meaning: the heaviest ones."""
 NEAREST: Final = 0.003
 """Cosine distances below it are all the same: half precision and misspellings make as much."""
