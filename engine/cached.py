@@ -148,6 +148,8 @@ class CacheStats:
     hits: int
     """Counted since the store is empty, over all replicas, at most once."""
     evicted: int
+    damaged: int
+    """Records deleted because they were corrupt, old or foreign (fault 46); counted as ``hits`` are."""
 
 
 class AnswerCache(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -16,9 +16,6 @@ from engine.cache.fingerprint import SCHEMA
 from engine.cached import CachedAnswer, Entry, Place
 
 log = logging.getLogger(__name__)
-
-OBSERVATIONS_MAX: Final = 64
-"""Of one entry; the latest are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from configs.caching import CacheSettings
-from engine.cache.entry import OBSERVATIONS_MAX, alarm, decode_at, encode, epoch_of
+from engine.cache.entry import alarm, decode_at, encode, epoch_of
 from engine.cached import CachedAnswer, CacheStats, Entry, Found, Lookup, Near, Observation, Place
 
 if TYPE_CHECKING:  # an exact hit needs no arrays
@@ -56,6 +56,7 @@ class InMemoryAnswerCache:
         self._steps = 0
         self._hits = 0
         self._evicted = 0
+        self._damage = 0
 
     async def get(self, lookup: Lookup) -> Found:
         """See ``AnswerCache``."""
@@ -90,6 +91,7 @@ class InMemoryAnswerCache:
                 one = near.near(held, epoch, asked)
                 if one is None:
                     alarm(f"{kept.place.owner}:{kept.place.key}")
+                    self._damage += 1
                     kept.question = None
                 else:
                     found.append(one)
@@ -139,7 +141,7 @@ class InMemoryAnswerCache:
 
         kept = self._alive(place)
         if kept is not None and kept.question is not None:
-            most = OBSERVATIONS_MAX * near.OBSERVATION.size
+            most = self._settings.bound.observations_max * near.OBSERVATION.size
             kept.question.observations = (kept.question.observations + near.written(observation))[-most:]
 
     async def delete(self, places: tuple[Place, ...]) -> int:
@@ -181,6 +183,7 @@ class InMemoryAnswerCache:
             bytes_max=0,
             hits=self._hits,
             evicted=self._evicted,
+            damaged=self._damage,
         )
 
     def _read(self, place: Place) -> tuple[CachedAnswer, str] | None:
@@ -240,6 +243,7 @@ class InMemoryAnswerCache:
 
     def _damaged(self, place: Place) -> None:
         alarm(f"{place.owner}:{place.key}")
+        self._damage += 1
         self._drop(place)
 
     def _drop(self, place: Place) -> None:

@@ -13,7 +13,7 @@ as ``memory.errors.BackendUnavailable``; what that means for the request is the 
 ``sg:x3:e:<owner>``               epoch of the owner's memory
 ``sg:x3:n:<writer>``              writes within this minute
 ``sg:x3:owners``, ``sg:x3:sets``  sorted sets by the time of their end: what ``stats`` counts
-``sg:x3:counts``                  hash: hits, evicted
+``sg:x3:counts``                  hash: hits, evicted, damaged
 ================================  =======================================================================
 """
 
@@ -31,7 +31,7 @@ from redis.exceptions import RedisError
 
 from configs.caching import CacheSettings
 from configs.kernel import FailureKind
-from engine.cache.entry import OBSERVATIONS_MAX, Record, alarm, decode, decode_at, encode, epoch_of
+from engine.cache.entry import Record, alarm, decode, decode_at, encode, epoch_of
 from engine.cache.fingerprint import SCHEMA, digest
 from engine.cached import CachedAnswer, CacheStats, Entry, Found, Lookup, Near, Observation, Place
 from memory.errors import BackendUnavailable
@@ -141,7 +141,7 @@ class RedisAnswerCache:
         """See ``AnswerCache``."""
         from engine.cache import near  # noqa: PLC0415 - numpy, which an exact hit does not need
 
-        most = OBSERVATIONS_MAX * near.OBSERVATION.size
+        most = self._settings.bound.observations_max * near.OBSERVATION.size
         with _translated():
             await self._step("observe", place.owner, place.key, near.written(observation), most)
 
@@ -190,6 +190,7 @@ class RedisAnswerCache:
             bytes_max=int(memory.get("maxmemory", 0)),
             hits=int(counts.get(b"hits", 0)),
             evicted=int(counts.get(b"evicted", 0)),
+            damaged=int(counts.get(b"damaged", 0)),
         )
 
     async def _sizes(self, index: str, command: str, prefix: str) -> list[int]:

@@ -54,6 +54,7 @@ def stats_table(stats: CacheStats) -> RenderableType:
         ("memory", f"{stats.bytes_used / MIB:,.1f}{limit} MiB"),
         ("hits", f"{stats.hits:,}"),
         ("evicted", f"{stats.evicted:,}"),
+        ("damaged and deleted", f"{stats.damaged:,}"),
     ):
         table.add_row(name, value)
     return table

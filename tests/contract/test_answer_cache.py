@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from configs.caching import CacheSettings
 from configs.settings import RedisSettings
 from engine.cache import entry as entries_module
-from engine.cache.entry import OBSERVATIONS_MAX, encode
+from engine.cache.entry import encode
 from engine.cache.inmemory import InMemoryAnswerCache
 from engine.cache.question import Question, pack
 from engine.cache.store import RedisAnswerCache
@@ -272,7 +272,7 @@ async def test_a_damaged_or_foreign_record_is_deleted_and_never_served(
         await subject.plant(at, damage)
         assert await subject.cache.read(at, epoch="") is None
         assert await subject.cache.delete((at,)) == 0
-    assert len(caplog.records) == 2
+    assert len(caplog.records) == (await subject.cache.stats()).damaged == 2
     assert "SELECT" not in caplog.text
     await subject.plant(at, encode(entry(at)) or b"")
     assert await held(subject.cache, at) == ANSWER
@@ -364,7 +364,10 @@ async def test_the_latest_observations_stay_with_their_entry(subject: Subject):
     at, bare = place("q"), place("bare")
     await subject.cache.put(entry(at, degrees=0.0))
     await subject.cache.put(entry(bare))
-    seen = [Observation(score=number / 97, right=number % 3 == 0) for number in range(OBSERVATIONS_MAX + 6)]
+    seen = [
+        Observation(score=number / 97, right=number % 3 == 0)
+        for number in range(SETTINGS.bound.observations_max + 6)
+    ]
     for one in seen:
         await subject.cache.observe(at, one)
     await subject.cache.observe(bare, seen[0])
