@@ -229,7 +229,7 @@ class TallySync:
             self._task = asyncio.create_task(self._run(), name="cache tallies", context=contextvars.Context())
 
     async def _run(self) -> None:
-        if self._read_s is None:  # a replica that has just started learns at once what the others know
+        if self._stale():  # who has just started, or was idle, learns at once what the others know
             await self.flush()
         while self._unsent and not self._alone():
             with contextlib.suppress(TimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -60,6 +61,12 @@ def verdict(probability: float, *, accepted: bool = True, rule: str = "accepted"
     return Verdict(accepted=accepted, rule=rule, detail="", similarity=0.9, probability=probability, threshold=0.5)
 
 
+async def settled() -> None:
+    """Let background tasks run to where they wait."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 def many(tallies: TallySync, count: int, *counters: str, agent: str = "python") -> None:
     """Count often."""
     for _ in range(count):
@@ -85,6 +92,23 @@ async def test_what_one_replica_counts_another_one_goes_by(clock: FakeClock, cap
     assert "8.00%" in caplog.text
     await one.aclose()
     await other.aclose()
+
+
+@pytest.mark.req("cache.bound")
+async def test_a_replica_that_only_reads_hears_of_the_others(clock: FakeClock):
+    """In the background, when what it knows is older than ``refresh_s``; not before."""
+    store = LocalTallies()
+    idle = replica(store, clock)
+    await idle.flush()
+    await store.add(20_000, {("python", "high.wrong"): 200})
+    assert idle.standing("python").stance == "normal"
+    await settled()
+    assert idle.standing("python").stance == "normal", "what it knows is fresh"
+    clock.advance(RULES.refresh_s)
+    idle.standing("python")
+    await settled()
+    assert idle.standing("python").stance == "off"
+    await idle.aclose()
 
 
 @pytest.mark.req("cache.bound")
