@@ -120,7 +120,7 @@ class CacheDesk:
         return Invalidated(count=count, dry_run=dry_run, examples=tuple(shown))
 
     async def _question(self, text: str) -> Question:
-        question = await self.read(text)
+        question = await self.read(text) if text.strip() else None
         if question is None:
             raise InvalidInput(
                 f"the encoder cannot read {text[:32]!r}",

@@ -241,7 +241,7 @@ def _search_near(where: _Where, choice: Choice, limit: int) -> None:
         whose = (
             f"user {markup(user)}, tenant {markup(tenant)}{'' if agent is None else f', agent {markup(agent)}'}"
         )
-        err().print(f"nothing is stored that this question could be compared with ({whose})")
+        err().print(f"nothing is stored that this question could be compared with ({whose}, this configuration)")
 
 
 def _invalidate(where: _Where, selection: Selection, *, dry_run: bool) -> None:

@@ -32,8 +32,8 @@ ALL = Selection(everything=True)
 
 
 async def read(text: str) -> Question | None:
-    """Known questions have a direction."""
-    return question(text, ANGLES[text]) if text in ANGLES else None
+    """Known questions have a direction, and so has a blank: the encoder would read it."""
+    return question(text, ANGLES.get(text, 0.0)) if text in ANGLES or not text.strip() else None
 
 
 async def judge() -> Judge:
@@ -124,6 +124,9 @@ async def test_a_text_that_the_encoder_cannot_read_is_the_callers_error():
         await desk().explain("How do I enable 2FA?", "zzz" * 50)
     assert refused.value.code == "unreadable_question"
     assert len(refused.value.message) < 100
+    with pytest.raises(InvalidInput) as refused:
+        await desk().explain(" ", "How do I enable 2FA?")
+    assert refused.value.code == "unreadable_question"
 
 
 @pytest.mark.req("cache.semantic", "cache.scope")
