@@ -59,10 +59,11 @@ async def open_cache(
     if hold is not None:
         store = ReattachingCache(store, hold)
     guard = StoreGuard(breakers)
+    # Together they have the connections of the pool: whoever waits for one inside it would count as its failure.
+    flying = max(1, redis.pool_max // 4)
+    asking = max(1, redis.pool_max - flying)
     return OpenCache(
         client=client,
-        store=ShieldedCache(store, guard, subject=CACHE, timeout_s=redis.timeout_s, places=redis.pool_max),
-        leases=GuardedLeases(
-            RedisLeases(client), guard, subject=CACHE, timeout_s=redis.timeout_s, places=redis.pool_max
-        ),
+        store=ShieldedCache(store, guard, subject=CACHE, timeout_s=redis.timeout_s, places=asking),
+        leases=GuardedLeases(RedisLeases(client), guard, subject=CACHE, timeout_s=redis.timeout_s, places=flying),
     )

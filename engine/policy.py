@@ -29,6 +29,7 @@ class Policy:
     def __init__(self, roster: Roster, settings: Settings, unusable: Mapping[str, str], head: str) -> None:
         """``head``: digest of the trained head's card, or nothing."""
         self._roster = roster
+        self._experiments = bool(settings.experiments)
         self._fixed = digest(
             (
                 GUARD,
@@ -60,7 +61,8 @@ class Policy:
             policy=self.digest(),
             language=language_of(request.question),
             shareable=any(shares) and not nobody,
-            common=bool(shares) and all(shares) and not nobody,
+            # Users of two arms of an experiment may get different answers.
+            common=bool(shares) and all(shares) and not nobody and not self._experiments,
         )
         return lookup_of(request, under)
 

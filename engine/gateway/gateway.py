@@ -28,16 +28,13 @@ class Admitted:
     """``None``: the cache is not to be asked, or cannot be."""
     hit: CachedAnswer | None
     degraded: tuple[str, ...] = ()
+    flight: str = ""
+    """Key of the flight it may take, whether or not the cache can be asked; empty: it goes alone."""
 
     @property
     def may_share(self) -> bool:
         """An answer that is there already would do."""
         return self.lookup is not None and self.request.cache == "default"
-
-    @property
-    def flight(self) -> str:
-        """Key of the flight it may take; empty: it goes alone."""
-        return self.lookup.flight if self.lookup is not None and self.may_share else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +72,16 @@ class Gateway:
         if self._tiers is None or request.cache == "off":
             return Admitted(request=request, lookup=None, hit=None, degraded=self._missing)
         lookup = self._lookup_of(request)
+        # What is refused for its priority is refused for nobody else's.
+        flight = f"{lookup.flight}:{request.priority}" if request.cache == "default" else ""
         if request.cache == "refresh" and not lookup.remembers:
             return Admitted(request=request, lookup=lookup, hit=None)
         try:
             found = await self._look(self._tiers, lookup)
         except SwitchgearError:
-            return Admitted(request=request, lookup=None, hit=None, degraded=("cache",))
+            return Admitted(request=request, lookup=None, hit=None, degraded=("cache",), flight=flight)
         hit = None if request.cache == "refresh" else found.answer
-        return Admitted(request=request, lookup=replace(lookup, epoch=found.epoch), hit=hit)
+        return Admitted(request=request, lookup=replace(lookup, epoch=found.epoch), hit=hit, flight=flight)
 
     async def again(self, admitted: Admitted) -> CachedAnswer | None:
         """The exact answer if it has come meanwhile. Raises what the store raises."""

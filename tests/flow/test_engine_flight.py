@@ -73,3 +73,16 @@ async def test_a_dead_upstream_is_asked_once_for_all(tmp_path: Path):
         errors = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(error) for error in errors} == {AllRoutesUnavailable}
     assert len({id(error) for error in errors}) == 20
+
+
+@pytest.mark.req("cache.flight")
+async def test_without_a_cache_identical_questions_are_still_one_call(tmp_path: Path):
+    """Fault 47 at the worst moment: Redis is gone, and so is what usually answers repeats."""
+    gone = {"cache_url": f"unix://{tmp_path}/nobody.sock"}
+    async with ScriptedProvider() as provider:
+        settings = await engine_settings(tmp_path, {"m": provider.url}, redis=gone)
+        async with Engine.open(settings=settings) as engine:
+            answers = await asyncio.gather(*(engine.execute(QUESTION, user_id="ada") for _ in range(20)))
+        assert len(provider.requests) == 1
+    assert Counter(answer.source for answer in answers) == {"model": 1, "flight": 19}
+    assert {answer.degraded for answer in answers} == {("cache",)}
