@@ -151,6 +151,16 @@ def test_right_observations_lower_the_threshold_down_to_a_floor():
 
 
 @pytest.mark.req("cache.bound")
+def test_observations_are_read_to_the_disadvantage_of_their_entry():
+    """As many wrong ones as the verifier foretold leave the threshold where it was, but for caution."""
+    foretold = [observation(START, n % 10 > 0) for n in range(60)]
+    bold = PRIOR.model_copy(update={"caution": 0.0, "margin": 1e-9})
+    careful = bold.model_copy(update={"caution": 1.0})
+    assert decide(0.9, foretold, bold, sample=0.5).threshold == pytest.approx(0.9, abs=1e-3)
+    assert decide(0.9, foretold, careful, sample=0.5).threshold > 0.92
+
+
+@pytest.mark.req("cache.bound")
 def test_a_wrong_one_blocks_scores_like_its_own_until_it_is_outweighed():
     """And not those far above it; 19 right ones later, one in twenty was wrong."""
     wrong = [observation(START + 1.0, False)]
