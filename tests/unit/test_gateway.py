@@ -202,3 +202,25 @@ async def test_identical_requests_of_one_user_fly_together_and_refreshing_ones_a
     assert first.flight == (await gateway.admit(request_of())).flight
     assert len({first.flight, other.flight, bob.flight}) == 3
     assert [(await gateway.admit(request_of(cache=mode))).flight for mode in ("refresh", "off")] == ["", ""]
+
+
+@pytest.mark.req("cache.scope")
+async def test_a_memory_write_changes_what_a_users_next_lookup_may_hit():
+    """With memory on, a write makes a new epoch: older answers are gone for this user and for nobody else."""
+
+    def remembering(request: Request) -> Lookup:
+        return lookup_of(request, Under(policy="p", language="en", shareable=False, remembers=True))
+
+    store = in_memory()
+    gateway = Gateway(Tiers(store=store, paraphrases=None, used=lambda place: None), remembering)
+    bob = replace(request_of(), principal=Principal(user_id="bob"))
+    for request in (request_of(), bob):
+        keep(gateway, await gateway.admit(request))
+    assert [(await gateway.admit(request)).hit for request in (request_of(), bob)] == [ANSWER, ANSWER]
+    underway = await gateway.admit(request_of("another one"))
+    await store.bump(remembering(request_of()).own.owner)
+    assert [(await gateway.admit(request)).hit for request in (request_of(), bob)] == [None, ANSWER]
+    keep(gateway, underway)
+    assert (await gateway.admit(request_of("another one"))).hit is None, "it was made from the older memory"
+    keep(gateway, await gateway.admit(request_of()))
+    assert (await gateway.admit(request_of())).hit == ANSWER
