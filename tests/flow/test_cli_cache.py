@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,7 @@ async def _put(desk: CacheDesk, request: Request, agent: str) -> None:
         decision=replace(DECISION, agent=agent),
         model="m",
         usage=Usage(),
-        stored_at_s=time.time(),
+        stored_at_s=1e9,
         question=request.question,
         provenance=source,
     )
@@ -137,7 +136,8 @@ def test_entries_are_counted_found_and_exported(filled: Command, tmp_path: Path)
         (("--user", "bob"), 0),
         (("--user", "bob", "--tenant", "acme"), 1),
         (("--tenant", "default"), 2),
-        (("--agent-version", "0000", "--older-than", "1h"), 0),
+        (("--agent-version", "0000", "--older-than", "1h"), 3),
+        (("--agent-version", "00001"), 0),
     ):
         assert len(filled("search", *choice, "--json").json) == count, choice
     shown = filled("search", "--limit", "1")

@@ -158,6 +158,35 @@ async def test_whatever_could_change_the_answer_is_another_scope(tmp_path: Path)
     assert plain.source == "semantic_cache"
 
 
+@pytest.mark.req("cache.fresh")
+async def test_lifetime_is_the_agents_and_the_tasks_and_live_answers_are_short_and_private(tmp_path: Path):
+    """Of the caller's wish, the agent's own limit and the one for what is about now, the shortest counts."""
+    async with world(tmp_path, cache={"live_ttl_s": 200}) as w:
+        w.engine.register_agent(FAQ.model_copy(update={"cache_ttl_s": 500}))
+        w.engine.register_agent(FAQ.model_copy(update={"name": "ticker", "live": True}))
+        w.engine.register_agent(FAQ.model_copy(update={"name": "never", "cacheable": False}))
+        for prompt, options in (
+            (ASKED, {"ttl_s": 1_000}),
+            (ENABLE, {"agent": "faq"}),
+            (FLOUR, {"agent": "faq", "ttl_s": 100}),
+            (LIVE, {}),
+            (THIRD, {"agent": "ticker"}),
+            (AGAIN, {"agent": "never"}),
+        ):
+            await w.ask(prompt, **options)
+        kept = {one.answer.question: one async for one in w.engine.cache.entries(Selection(everything=True))}
+        assert (await w.ask(AGAIN, agent="never")).source == "model"
+        assert (await w.ask(THIRD, "bob", agent="ticker")).source == "model"
+        assert (await w.ask(THIRD, "ada", agent="ticker")).source == "exact_cache"
+    assert {text: entry.ttl_s for text, entry in kept.items()} == {
+        ASKED: 1_000,
+        ENABLE: 500,
+        FLOUR: 100,
+        LIVE: 200,
+        THIRD: 200,
+    }
+
+
 @pytest.mark.req("cache.stream", "cache.semantic")
 async def test_a_semantic_hit_streams_like_a_fresh_answer(tmp_path: Path):
     """Who it was routed to, its text in pieces, the end: the same kinds of events in the same order."""
