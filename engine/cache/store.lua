@@ -5,8 +5,8 @@
 local SAMPLE = 3       -- looked at per write: more than one dead per write cannot pile up
 local EVICT_MAX = 100  -- per write, after the cap was lowered
 local ROUNDS = 8       -- of a search that meets dead vectors
-local BUILD_EF = 64    -- links tried for a new vector; Redis' own 200 holds everybody up for 1.8 ms, this for 0.7
-local SEARCH_EF = 48   -- at least this many neighbours are weighed up
+local BUILD_EF = 64    -- for a new vector; the usual 200 holds everybody up for 1.8 ms, this for 0.7
+local SEARCH_EF = 100  -- neighbours weighed up: at 50,000 it finds the nearest in 99 of 100, with 48 in 95
 
 local function answer_key(owner, key) return 'sg:x3:a:' .. owner .. ':' .. key end
 local function question_key(owner, key) return 'sg:x3:q:' .. owner .. ':' .. key end
