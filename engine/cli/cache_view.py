@@ -23,7 +23,7 @@ SHORT = 60
 GUARD = "the guard: these words make two questions of it"
 WHO = {
     "similarity": "the distance: the encoder sees two topics",
-    "verifier": "the learned verifier: it is not sure enough",
+    "verifier": "the learned verifier: it is not sure enough, or cannot be used",
     "model": "the model that was asked about the grey zone",
     "bound": "the entry's error bound",
     "bound_tight": "the error bound over all entries",
@@ -119,7 +119,7 @@ def verdict_view(verdict: Verdict, *, exact: bool) -> RenderableType:
     if verdict.probability is not None:
         sure = f"{verdict.probability:.3f}, [dim]at least[/] {verdict.threshold:.3f} [dim]is asked for[/]"
         lines.append(f"[dim]probability that both ask the same[/] {sure}")
-    elif not verdict.accepted:
+    elif verdict.rule != "verifier":
         lines.append("[dim]the verifier was not asked: a refusal ends it[/]")
     if verdict.grey:
         lines.append("[dim]in the grey zone: a model is asked where[/] cache.semantic.grey_role [dim]names one[/]")
