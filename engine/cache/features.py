@@ -29,7 +29,7 @@ NAMES: Final = (
     "words_jaccard", "asks_same", "asks_why", "asks_how", "asks_fact", "asks_yes", "negation", "persons",
     "limits", "length_low", "length_ratio", "sentences", "nothing_left", "one_sided", "swap_one", "same_words",
     "length_high", "cosine_by_length_low", "distance_by_length_low", "cosine_by_length_high",
-    "distance_by_length_high",
+    "distance_by_length_high", "turned",
 )  # fmt: skip
 SMALL_EDIT: Final = 0.6
 """Share of common words from which one question is a small edit of the other, not a rewording of it."""
@@ -107,6 +107,7 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
         distance * shorter,
         cosine * longer,
         distance * longer,
+        float(bool(a.acting & b.suffering or a.suffering & b.acting)),
     )
     return np.array(values, dtype=np.float64)
 
@@ -128,7 +129,7 @@ def _explained(a: Profile, b: Profile) -> tuple[dict[str, int], tuple[dict[str, 
         for side in (0, 1):
             for word in {pair[side] for pair in pairs}:
                 del left[side][word]
-        counted[kind] = len({pair[0] for pair in pairs})
+        counted[kind] = max(len({pair[0] for pair in pairs}), len({pair[1] for pair in pairs}))
     return counted, (left[0], left[1])
 
 
@@ -153,7 +154,11 @@ def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def _order(a: Profile, b: Profile) -> float:
-    """Share of neighbours, among words both have, that follow each other the same way round."""
+    """Share of neighbours, among words both have, that follow each other the same way round in the other one."""
+    return (_followed(a, b) + _followed(b, a)) / 2.0
+
+
+def _followed(a: Profile, b: Profile) -> float:
     places = {root: at for at, root in enumerate(b.roots)}
     shared = [places[root] for root in a.roots if root in places]
     steps = [second > first for first, second in pairwise(shared)]

@@ -67,6 +67,8 @@ _PERSONS: Final = {
     **dict.fromkeys(_list("i me my mine we us our myself"), 0),
     **dict.fromkeys(_list("he him his she her they them their someone people person"), 1),
 }
+_SUBJECTS: Final = {"i": "i", "we": "we", "he": "he", "they": "they"}
+_OBJECTS: Final = {"me": "i", "us": "we", "him": "he", "them": "they"}
 _LIMITS: Final = _set(
     "only first last next all every most least best worst more less same different new old free without "
     "before after during while under over between except instead again still yet ever always"
@@ -89,6 +91,10 @@ class Profile:
     asks: str
     negated: int
     persons: frozenset[int]
+    acting: frozenset[str]
+    """Persons that do something and have nothing done to them, as their pronouns say."""
+    suffering: frozenset[str]
+    """The other way round."""
     limits: frozenset[str]
     sentences: int
     cut: bool
@@ -100,6 +106,8 @@ def profile(text: str) -> Profile:
     """``text`` as the features need it."""
     words, sentences, upper = _words(text)
     heavy = {word: _weight(word, word in upper) for word in words if word not in _EMPTY}
+    acting = {_SUBJECTS[word] for word in words if word in _SUBJECTS}
+    suffering = {_OBJECTS[word] for word in words if word in _OBJECTS}
     roots = tuple(map(lexicon.lemma, words))
     squeezed = f" {' '.join(words)} "
     return Profile(
@@ -113,6 +121,8 @@ def profile(text: str) -> Profile:
         asks=_asks(words, sentences),
         negated=sum(word in _NOT for word in words),
         persons=frozenset(_PERSONS[word] for word in words if word in _PERSONS),
+        acting=frozenset(acting - suffering),
+        suffering=frozenset(suffering - acting),
         limits=frozenset(word for word in words if word in _LIMITS),
         sentences=max(1, len(sentences)),
         cut=len(words) >= WORDS_MAX,

@@ -95,12 +95,13 @@ def test_the_order_of_two_questions_makes_no_difference() -> None:
     )
     for a in texts:
         for b in texts:
-            assert compare(profile(a), profile(b), 0.8) == pytest.approx(
-                compare(profile(b), profile(a), 0.8), abs=0.51
-            )
+            one, other = compare(profile(a), profile(b), 0.8), compare(profile(b), profile(a), 0.8)
+            assert one.tobytes() == other.tobytes()
     near = compare(profile("How do I buy a film?"), profile("How can I purchase a movie?"), 0.9)
     assert is_small_edit(near)
     assert near[NAMES.index("explained_synonym")] == 2
+    turned = compare(profile("Can I sue my school?"), profile("Can my school sue me?"), 0.9)
+    assert (turned[NAMES.index("turned")], near[NAMES.index("turned")]) == (1.0, 0.0)
     far = compare(profile("How do I buy a film?"), profile("Who directed that film?"), 0.9)
     assert not is_small_edit(far)
 
