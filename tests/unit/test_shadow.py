@@ -94,10 +94,9 @@ class World:
         return found[0].observations
 
     async def settle(self) -> None:
-        """Wait for the checks under way."""
-        while self.shadows._work:
-            await asyncio.wait(self.shadows._work)
-            await asyncio.sleep(0)
+        """Wait for the checks under way; what one of them raises is raised here."""
+        await asyncio.gather(*self.shadows._work)
+        await asyncio.sleep(0)
 
     async def keep(self) -> World:
         """Store the entry that the checks are about."""
