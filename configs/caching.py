@@ -5,13 +5,15 @@ Part of ``configs.settings``, split off for size; their defaults live here.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from configs.section import File, Name, Section, Share, at_most
 
 Open = Annotated[float, Field(gt=0.0, lt=1.0)]
+DELTA: Final = 0.03
+"""Error bound that a verifier's own threshold is chosen for."""
 
 
 class SemanticSettings(Section):
@@ -37,14 +39,14 @@ class SemanticSettings(Section):
 class BoundSettings(Section):
     """The error bound δ and how it is kept (cache.bound, docs/decisions/0025)."""
 
-    delta: Open = 0.02
+    delta: Open = DELTA
     """Share of semantic hits that may be wrong."""
     mode: Literal["prior", "strict"] = "prior"
     """``prior``: the verifier's calibrated probability counts from the first question on. ``strict``: an entry
     earns its hits by observations alone (vCache, arXiv 2502.03771)."""
     start: Open | None = None
-    """``prior``: score from which an entry without observations may hit. ``None``: 1 − 2δ, where hits whose
-    scores are spread evenly are wrong in δ of all cases together; 1 − δ promises δ of every single one."""
+    """``prior``: score from which an entry without observations may hit. ``None``: the verifier's own
+    threshold, its odds moved as far as those of ``delta`` are from those it was chosen for."""
     prior_errors: PositiveFloat = 0.5
     """``prior``: the verifier's word is worth as many observations at the threshold, times 1 / δ."""
     caution: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0

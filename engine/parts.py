@@ -20,6 +20,7 @@ from configs.catalogue import AgentCapability
 from configs.settings import Settings
 from engine.answer_cache import CACHE, STORES
 from engine.breakers import Breakers
+from engine.cache.tally_sync import TallySync
 from engine.cache_desk import CacheDesk
 from engine.contract import BreakerState, BreakerView, Router
 from engine.desk import TicketDesk
@@ -51,6 +52,7 @@ class Parts:
     fleet: Fleet
     history: SqlHistory | None
     cache: CacheDesk
+    tallies: TallySync
     cache_client: Redis | None
     degraded: Mapping[str, str]
     lazy_router: Once[Router]
@@ -67,8 +69,9 @@ class Parts:
         view = self.stores.of(CACHE).view()
         gone = {} if view.state is BreakerState.CLOSED else {"cache": view.reason}
         alone = {"breakers": self.breakers.degraded} if self.breakers.degraded else {}
+        counted = {"cache.bound": self.tallies.degraded} if self.tallies.degraded else {}
         kept = {"history": self.history.degraded} if self.history is not None and self.history.degraded else {}
-        return {**self.degraded, **gone, **alone, **self.fleet.degraded, **kept}
+        return {**self.degraded, **gone, **alone, **self.fleet.degraded, **counted, **kept}
 
     async def breaker_views(self, subjects: tuple[str, ...]) -> dict[str, BreakerView]:
         """Breakers by key, wherever they live."""

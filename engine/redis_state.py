@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
+from pathlib import Path
 
 from redis.asyncio import Redis
 
@@ -43,8 +44,9 @@ class StateRedis:
 
     async def tallies(self) -> TallyStore:
         """Counters of the semantic cache. Raises ``BackendUnavailable``."""
-        timeout_s = self._settings.redis.timeout_s
-        return RedisTallies(await self.client(), self._settings.cache.bound, timeout_s=timeout_s, generation="")
+        cache, timeout_s = self._settings.cache, self._settings.redis.timeout_s
+        generation = await asyncio.to_thread(_generation, cache.semantic.verifier)
+        return RedisTallies(await self.client(), cache.bound, timeout_s=timeout_s, generation=generation)
 
     def missed(self) -> None:
         """Somebody found it gone. A minder restarts its server by itself; when both are gone, this does."""
@@ -71,3 +73,9 @@ class StateRedis:
     async def _renew(self) -> None:
         with contextlib.suppress(BackendUnavailable):  # whoever misses it next tries again
             await self._hold.renew(self._hold.peek())
+
+
+def _generation(verifier: Path | None) -> str:
+    from engine.cache.verifier_file import generation_of  # noqa: PLC0415 - numpy, which an exact hit does not need
+
+    return generation_of(verifier)

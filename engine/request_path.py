@@ -14,7 +14,6 @@ from engine.answer_cache import OpenCache
 from engine.cache.fingerprint import tenant_of, user_of
 from engine.cache.may_store import Ended, may_store
 from engine.cache.paraphrase import Ask
-from engine.cache_desk import CacheDesk
 from engine.cached import Provenance
 from engine.contract import Ledger, Observer
 from engine.fresh import Drive, Fresh, Keeping
@@ -24,7 +23,7 @@ from engine.redis_state import StateRedis
 from engine.routing.thread import EncoderThread
 from engine.run import Run
 from engine.telemetry.tracing import open_tracer
-from engine.tiers import TierNeeds, make_tiers
+from engine.tiers import CacheParts, TierNeeds, make_tiers
 from engine.types import Answer, Request
 
 
@@ -45,8 +44,8 @@ class PathNeeds:
 
 def make_path(
     settings: Settings, opened: OpenCache | None, needs: PathNeeds, stack: AsyncExitStack
-) -> tuple[Run, CacheDesk]:
-    """What answers requests, and the operators' view of its cache."""
+) -> tuple[Run, CacheParts]:
+    """What answers requests, and its cache."""
 
     async def again(request: Request) -> Answer:
         return await run.answer(request, None)
@@ -80,7 +79,7 @@ def make_path(
         depth_max=settings.chain.depth_max,
         observers=(needs.observer,),
     )
-    return run, cache.desk
+    return run, cache
 
 
 def _keeping(settings: Settings, roster: Roster, policy: Policy) -> Keeping:

@@ -16,11 +16,11 @@ from functools import partial
 
 from configs.settings import Settings
 from engine.answer_cache import OpenCache
+from engine.cache.bound import NEVER
 from engine.cache.bounded import Bound
 from engine.cache.flight import Flights
 from engine.cache.paraphrase import Ask, Judge, Verified, VerifiedParaphrases
 from engine.cache.question import Question
-from engine.cache.redis_tally import RedisTallies
 from engine.cache.tally_sync import TallySync
 from engine.cache.touches import Touches
 from engine.cache_desk import CacheDesk
@@ -32,9 +32,12 @@ from engine.once import Once
 from engine.redis_state import StateRedis
 from engine.routing.thread import EncoderThread
 from engine.shadow import Checks, Shadows
+from engine.telemetry.cache_metrics import CacheMeter
 from engine.types import Answer, Request, Verdict
 
 log = logging.getLogger(__name__)
+METER = CacheMeter()
+"""Of this process: instruments cannot be taken back, engines come and go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class CacheParts:
     flights: Flights[Answer] | None
     watch: Watch
     desk: CacheDesk
-    tallies: TallySync | None
+    tallies: TallySync
 
 
 class Unwatched:
@@ -83,9 +86,17 @@ def make_tiers(
 ) -> CacheParts:
     """Both tiers over an open cache; without one, a desk that says why."""
     rules = settings.cache
+    tallies = TallySync(
+        rules.bound, None if opened is None else needs.state.tallies, clock=time.monotonic, now_s=time.time
+    )
+    stack.push_async_callback(tallies.aclose)
+    METER.add(tallies)
+    bound = Bound(rules.bound, tallies, chance=random.random)
 
     async def load() -> Judge:
-        return await asyncio.to_thread(_load_judge, settings, needs.degraded)
+        judge, accept = await asyncio.to_thread(_load_judge, settings, needs.degraded)
+        bound.begin_at(accept)
+        return judge
 
     judge = Once(load)
     stack.push_async_callback(judge.settle)
@@ -98,12 +109,9 @@ def make_tiers(
         why_none=needs.degraded.get("cache", "the cache is switched off"),
     )
     if opened is None:
-        return CacheParts(tiers=None, flights=None, watch=Unwatched(), desk=desk, tallies=None)
+        return CacheParts(tiers=None, flights=None, watch=Unwatched(), desk=desk, tallies=tallies)
     touches = Touches(opened.store, rules.touch_s)
     stack.push_async_callback(touches.aclose)
-    tallies = _tallies(settings, needs.state)
-    stack.push_async_callback(tallies.aclose)
-    bound = Bound(rules.bound, tallies, chance=random.random)
     verified = Verified(judge=judge.get, sure=bound, ask=needs.ask)
     checks = Checks(
         store=opened.store, bound=bound, tallies=tallies, encode=needs.reader.aencode, again=needs.again
@@ -119,15 +127,6 @@ def make_tiers(
     return CacheParts(tiers=tiers, flights=flights, watch=shadows, desk=desk, tallies=tallies)
 
 
-def _tallies(settings: Settings, state: StateRedis) -> TallySync:
-    rules = settings.cache.bound
-
-    async def open_() -> RedisTallies:
-        return RedisTallies(await state.client(), rules, timeout_s=settings.redis.timeout_s, generation="")
-
-    return TallySync(rules, open_, clock=time.monotonic, now_s=time.time)
-
-
 async def _read(needs: TierNeeds, settings: Settings, text: str) -> Question | None:
     """``Read`` through the encoder that everybody shares."""
     try:
@@ -140,8 +139,11 @@ async def _read(needs: TierNeeds, settings: Settings, text: str) -> Question | N
     return Question(text=text, vector=reading.vector)
 
 
-def _load_judge(settings: Settings, degraded: dict[str, str]) -> Judge:
-    """Guard, lexicon and verifier; blocks for a moment. A verifier that cannot be used costs hits, not answers."""
+def _load_judge(settings: Settings, degraded: dict[str, str]) -> tuple[Judge, float]:
+    """Guard, lexicon and verifier, and its threshold; blocks for a moment.
+
+    A verifier that cannot be used costs hits, not answers.
+    """
     # Late: a request without a candidate needs none of it.
     from engine.cache.dictionary import dictionary  # noqa: PLC0415 - as above
     from engine.cache.verdict import judge_all  # noqa: PLC0415 - as above
@@ -154,14 +156,10 @@ def _load_judge(settings: Settings, degraded: dict[str, str]) -> Judge:
     except ArtifactRefused as refused:
         log.warning("paraphrases are not served: %s", refused)
         degraded["semantic_cache"] = refused.message
-        return partial(_refuse_all, refused.message)
-    return partial(
-        judge_all,
-        verifier=verifier,
-        threshold=verifier.accept if semantic.accept is None else semantic.accept,
-        grey=semantic.grey_from,
-        floor=semantic.similarity_min,
-    )
+        return partial(_refuse_all, refused.message), NEVER
+    accept = verifier.accept if semantic.accept is None else semantic.accept
+    floor = semantic.similarity_min
+    return partial(judge_all, verifier=verifier, threshold=accept, grey=semantic.grey_from, floor=floor), accept
 
 
 def _refuse_all(why: str, asked: Question, stored: Sequence[Question]) -> list[Verdict]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from configs.caching import BoundSettings
+from configs.caching import DELTA, BoundSettings
 from engine.cached import Observation
 
 SCORE_MIN: Final = 0.0005
@@ -174,8 +174,19 @@ def _crossing(asked: float, believed: float, wanted: float, slope: float) -> flo
     return _share(at) if at <= _odds(1.0) else NEVER
 
 
+def begun(rules: BoundSettings, accept: float) -> BoundSettings:
+    """``rules`` with the score that a fresh entry needs, where only a verifier's own threshold is known.
+
+    ``accept`` keeps ``DELTA``; for another bound the odds move as far as its own are from those.
+    """
+    if rules.start is not None:
+        return rules
+    moved = _odds(accept) + _odds(1.0 - rules.delta) - _odds(1.0 - DELTA)
+    return rules.model_copy(update={"start": _share(moved)})
+
+
 def _start(rules: BoundSettings) -> float:
-    # Scores that are spread evenly from there to 1 are wrong in δ of all cases together.
+    """Without a verifier's threshold 1 - 2δ: hits that are spread evenly from there on are wrong in δ of all."""
     return _odds(1.0 - 2.0 * rules.delta if rules.start is None else rules.start)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from configs.caching import BoundSettings
 from engine.cache.agree import Agreement
-from engine.cache.bound import decide, is_firm, raised, tells
+from engine.cache.bound import begun, decide, is_firm, raised, tells
 from engine.cache.tally import (
     SERVED_RIGHT,
     SERVED_WRONG,
@@ -43,6 +43,10 @@ class Bound:
         self._rules = rules
         self._tallies = tallies
         self._chance = chance
+
+    def begin_at(self, accept: float) -> None:
+        """Told once the verifier is loaded: its own threshold."""
+        self._rules = begun(self._rules, accept)
 
     def __call__(self, verdict: Verdict, observations: tuple[Observation, ...], agent: str) -> Verdict:
         """``verdict``, or the refusal that the bound makes of it. ``agent`` may be empty: not known yet."""

@@ -5,10 +5,12 @@ What they show is asked for when somebody collects; without a meter provider nob
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, Protocol
+from weakref import WeakSet
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
 LOOKUPS: Final = "switchgear.cache.lookups"
 RATE: Final = "switchgear.cache.false_hit_rate"
@@ -17,6 +19,41 @@ Lookups = Callable[[], Mapping[tuple[str, str], int]]
 """Since the process began, by tier and result."""
 Rates = Callable[[], Mapping[str, tuple[float, float, float]]]
 """Rate and the ends of its interval by agent; of all agents under an empty name."""
+
+
+class Counted(Protocol):
+    """``engine.cache.tally_sync.TallySync``."""
+
+    def lookups(self) -> Mapping[tuple[str, str], int]:
+        """Since it began, by tier and result."""
+        ...
+
+    def rates(self) -> Mapping[str, tuple[float, float, float]]:
+        """Rate and the ends of its interval by agent."""
+        ...
+
+
+class CacheMeter:
+    """The metrics of all engines of one process. An engine that is gone takes its lookups along."""
+
+    def __init__(self) -> None:
+        self._counted: WeakSet[Counted] = WeakSet()
+        self._watched = False
+
+    def add(self, counted: Counted) -> None:
+        """Count one more engine in."""
+        self._counted.add(counted)
+        if not self._watched:
+            self._watched = True
+            watch_cache(get_meter("switchgear"), self.lookups, self.rates)
+
+    def lookups(self) -> Mapping[tuple[str, str], int]:
+        """Of all engines together."""
+        return sum((Counter(one.lookups()) for one in self._counted), Counter[tuple[str, str]]())
+
+    def rates(self) -> Mapping[str, tuple[float, float, float]]:
+        """All replicas' counts, so whichever engine knows them has them all."""
+        return {name: rate for one in self._counted for name, rate in one.rates().items()}
 
 
 def watch_cache(meter: Meter, lookups: Lookups, rates: Rates) -> None:

@@ -1,6 +1,6 @@
 """Paraphrases through a whole engine: served within their scope, refused by name, answered afresh elsewhere.
 
-Guard, encoder, Redis and models' transport are real; behind the guard every near question is believed.
+Encoder, guard, verifier, Redis and the models' transport are real.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from configs.catalogue import AgentCapability
-from engine import tiers
 from engine.app import Engine
 from engine.cache.question import unpack
 from engine.cache.selection import Selection
@@ -24,7 +23,6 @@ from engine.events import Final, Routed, Token
 from engine.types import Answer
 from memory.errors import BackendUnavailable
 from tests.support.engines import engine_settings
-from tests.support.paraphrases import load_guard
 from tests.support.provider import Play, ScriptedProvider
 from tests.support.waiting import until_async
 
@@ -63,11 +61,6 @@ async def world(folder: Path, **sections: Any) -> AsyncIterator[World]:
         settings = await engine_settings(folder, {"m": provider.url, "n": provider.url}, cache=cache, **sections)
         async with Engine.open(settings=settings) as engine:
             yield World(engine=engine, provider=provider)
-
-
-@pytest.fixture(autouse=True)
-def _guard_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiers, "_load_judge", load_guard)
 
 
 @pytest.mark.req("cache.semantic", "cache.verify")
@@ -274,7 +267,8 @@ async def test_hits_are_checked_in_the_background_and_the_entry_learns(tmp_path:
         (observation,) = await _observations(w, entry)
         asked = [request.json["messages"][-1]["content"] for request in w.provider.requests]
     assert asked == [ASKED, AGAIN]
-    assert observation == Observation(score=0.999, right=True)
+    assert hit.verdict is not None
+    assert observation == Observation(score=pytest.approx(hit.verdict.probability, abs=1e-3), right=True)
     assert hit.cost.micros == 0
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from configs.caching import BoundSettings
-from engine.cache.bound import decide, is_firm, raised, tells
+from configs.caching import DELTA, BoundSettings
+from engine.cache.bound import begun, decide, is_firm, raised, tells
 from engine.cache.bound_region import region_at
 from engine.cached import Observation
 from tests.support.bound_worlds import Curve, World, observation, sigmoid
@@ -135,6 +135,19 @@ def test_a_fresh_entry_hits_at_once_where_the_verifier_is_sure_enough():
     lower = PRIOR.model_copy(update={"start": 0.8})
     assert served(math.log(4) + 0.01, (), lower)
     assert not served(math.log(4) - 0.01, (), lower)
+
+
+@pytest.mark.req("cache.bound")
+def test_a_verifiers_own_threshold_is_where_entries_begin_and_delta_moves_it():
+    """As it is under the bound it was chosen for, higher under a stricter one, and never where one is set."""
+    own = begun(BoundSettings(), 0.85)
+    strict, loose = (begun(BoundSettings(delta=delta), 0.85) for delta in (DELTA / 3, 2 * DELTA))
+    assert own.start == pytest.approx(0.85)
+    assert loose.start is not None
+    assert strict.start is not None
+    assert loose.start < 0.85
+    assert strict.start > 0.94
+    assert begun(BoundSettings(start=0.5), 0.85).start == 0.5
 
 
 @pytest.mark.req("cache.bound")

@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from configs.caching import BoundSettings
 from engine.cache.tally_sync import TallySync
-from engine.telemetry.cache_metrics import watch_cache
+from engine.telemetry.cache_metrics import CacheMeter, watch_cache
 from tests.support.clock import FakeClock
 
 
@@ -56,3 +56,17 @@ def test_without_a_meter_provider_nothing_is_asked():
     asked: list[str] = []
     watch_cache(NoOpMeter("none"), lambda: asked.append("lookups") or {}, lambda: asked.append("rates") or {})
     assert asked == []
+
+
+@pytest.mark.req("cache.bound")
+def test_engines_of_one_process_are_counted_together_and_one_that_is_gone_no_more(clock: FakeClock):
+    """Instruments cannot be taken back, so they ask whoever is there."""
+    meter = CacheMeter()
+    first, second = (TallySync(BoundSettings(), None, clock=clock, now_s=clock) for _ in range(2))
+    for tallies in (first, second):
+        meter.add(tallies)
+        tallies.looked("exact", "hit")
+    assert meter.lookups() == {("exact", "hit"): 2}
+    del second, tallies
+    assert meter.lookups() == {("exact", "hit"): 1}
+    assert meter.rates() == {}
