@@ -300,7 +300,9 @@ async def test_a_question_that_says_it_lies_elsewhere_is_not_a_neighbour(
         await subject.replant(bob, ann)
 
     await mix_up()
-    assert await texts(subject.cache, "x") == []
+    assert await subject.cache.nearest(lookup("x"), at_angle(0.0), count=4, similarity_min=0.5) == ()
+    stats = await subject.cache.stats()
+    assert (stats.vectors, stats.damaged) == (1, 1)
     await mix_up()
     assert await held(subject.cache, ann) is None
     await mix_up()
