@@ -38,7 +38,7 @@ from engine.training.verifier_job import (
 )
 
 SEED: Final = 7
-LIMITS: Final = Thresholds(edit=-0.4849, rewording=1.9987)
+LIMITS: Final = Thresholds(edit=-0.4986, rewording=1.9986)
 """Log-odds of the fit that have to be exceeded. Chosen on the development rows for ``FALSE_HITS``."""
 ACCEPT: Final = 0.85
 """What the probability there is called: nearest to how often such pairs are the same among the rows."""

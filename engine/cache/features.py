@@ -29,7 +29,7 @@ NAMES: Final = (
     "words_jaccard", "asks_same", "asks_why", "asks_how", "asks_fact", "asks_yes", "negation", "persons",
     "limits", "length_low", "length_ratio", "sentences", "nothing_left", "one_sided", "swap_one", "same_words",
     "length_high", "cosine_by_length_low", "distance_by_length_low", "cosine_by_length_high",
-    "distance_by_length_high", "turned",
+    "distance_by_length_high",
 )  # fmt: skip
 SMALL_EDIT: Final = 0.6
 """Share of common words from which one question is a small edit of the other, not a rewording of it."""
@@ -47,6 +47,11 @@ _EXPLAINING: Final[tuple[tuple[str, Callable[[str, str], bool]], ...]] = (
 def is_small_edit(row: NDArray[np.float64]) -> bool:
     """Whether little but what the lexicon explains tells the two apart; everything else is a rewording."""
     return bool(row[_COMMON] >= SMALL_EDIT or row[_NOTHING_LEFT] > 0)
+
+
+def is_turned(a: Profile, b: Profile) -> bool:
+    """Whether who does something in one has it done to them in the other: I sue my school, my school sues me."""
+    return bool(a.acting & b.suffering or a.suffering & b.acting)
 
 
 def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
@@ -107,7 +112,6 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
         distance * shorter,
         cosine * longer,
         distance * longer,
-        float(bool(a.acting & b.suffering or a.suffering & b.acting)),
     )
     return np.array(values, dtype=np.float64)
 

@@ -69,6 +69,8 @@ _PERSONS: Final = {
 }
 _SUBJECTS: Final = {"i": "i", "we": "we", "he": "he", "they": "they"}
 _OBJECTS: Final = {"me": "i", "us": "we", "him": "he", "them": "they"}
+_ASKED_OF: Final = _set("tell give show teach help let send explain to for")
+"""Before a pronoun that only says who would like to know."""
 _LIMITS: Final = _set(
     "only first last next all every most least best worst more less same different new old free without "
     "before after during while under over between except instead again still yet ever always"
@@ -107,7 +109,8 @@ def profile(text: str) -> Profile:
     words, sentences, upper = _words(text)
     heavy = {word: _weight(word, word in upper) for word in words if word not in _EMPTY}
     acting = {_SUBJECTS[word] for word in words if word in _SUBJECTS}
-    suffering = {_OBJECTS[word] for word in words if word in _OBJECTS}
+    pairs = zip(("", *words), words, strict=False)
+    suffering = {_OBJECTS[word] for before, word in pairs if word in _OBJECTS and before not in _ASKED_OF}
     roots = tuple(map(lexicon.lemma, words))
     squeezed = f" {' '.join(words)} "
     return Profile(

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.cache.features import compare, is_small_edit
+from engine.cache.features import compare, is_small_edit, is_turned
 from engine.cache.profile import profile
 from engine.cache.question import Question
 
@@ -47,7 +47,7 @@ class Verifier:
     version: str
 
     def probability(self, asked: Question, stored: Question) -> float:
-        """That one answer serves both, 0 to 1. 0 where it cannot know: no words, or more than were read."""
+        """That one answer serves both, 0 to 1. 0 where ``row_of`` has nothing."""
         if asked.text == stored.text:
             return 1.0
         row = row_of(asked, stored)
@@ -65,11 +65,16 @@ class Verifier:
 
 
 def row_of(asked: Question, stored: Question) -> Floats | None:
-    """Features of a pair; ``None`` when one of the two has no words or more of them than are compared."""
+    """Features of a pair; ``None`` when nothing they say could make the two the same.
+
+    One of them has no words, or more than are compared, or a small edit turned who does something into whom it is
+    done to, which cosine and words hardly see.
+    """
     mine, theirs = profile(asked.text), profile(stored.text)
     if not mine.words or not theirs.words or mine.cut or theirs.cut:
         return None
-    return compare(mine, theirs, cosine(asked, stored))
+    row = compare(mine, theirs, cosine(asked, stored))
+    return None if is_small_edit(row) and is_turned(mine, theirs) else row
 
 
 def cosine(asked: Question, stored: Question) -> float:

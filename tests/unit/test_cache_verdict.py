@@ -100,8 +100,6 @@ def test_the_order_of_two_questions_makes_no_difference() -> None:
     near = compare(profile("How do I buy a film?"), profile("How can I purchase a movie?"), 0.9)
     assert is_small_edit(near)
     assert near[NAMES.index("explained_synonym")] == 2
-    turned = compare(profile("Can I sue my school?"), profile("Can my school sue me?"), 0.9)
-    assert (turned[NAMES.index("turned")], near[NAMES.index("turned")]) == (1.0, 0.0)
     far = compare(profile("How do I buy a film?"), profile("Who directed that film?"), 0.9)
     assert not is_small_edit(far)
 
@@ -116,6 +114,18 @@ def test_what_cannot_be_compared_is_never_the_same() -> None:
         assert VERIFIER.probability(one, one) == 1.0
     other_encoder = Question(text="how", vector=np.ones(3, np.float32))
     assert VERIFIER.probability(Question(text="why", vector=_at(1.0)), other_encoder) < 1e-6
+
+
+@pytest.mark.req("cache.verify")
+def test_who_does_and_who_suffers_may_not_change_places() -> None:
+    """Same words, other roles: never the same. A frame that only says who asks changes nothing."""
+    for a, b, known in (
+        ("Can I sue my school for bullying?", "Can my school sue me for bullying?", False),
+        ("How do I sue my school?", "Can you tell me how I sue my school?", True),
+    ):
+        one, other = Question(text=a, vector=_at(1.0)), Question(text=b, vector=_at(0.99))
+        assert (VERIFIER.probability(one, other) > 0.5) is known
+        assert (VERIFIER.probability(other, one) > 0.5) is known
 
 
 def _sheet(**changes: object) -> Sheet:
