@@ -13,8 +13,8 @@ import pytest
 from configs.kernel import Principal, Usage
 from configs.load import load_settings
 from configs.settings import Settings
-from engine import tiers
 from engine.app import Engine
+from engine.cache import verifier_file
 from engine.cache.fingerprint import tenant_of, user_of
 from engine.cache.question import pack
 from engine.cache_desk import CacheDesk
@@ -24,7 +24,7 @@ from engine.cli.main import main
 from engine.gateway.admit import Options, build_request
 from engine.types import Request
 from tests.support.answer_caches import DECISION
-from tests.support.paraphrases import load_guard
+from tests.support.paraphrases import believe
 
 ASKED = "Write a Python function that sorts people by age"
 FLOUR = "How many grams are in [5] kg of flour?"
@@ -73,11 +73,11 @@ class Command:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command, with the learned part of verification left out and an empty home."""
+    """The command with an empty home, and a verifier that believes what the guard lets through."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWITCHGEAR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(tiers, "_load_judge", load_guard)
+    monkeypatch.setattr(verifier_file, "load_verifier", believe)
     return Command(capsys)
 
 
@@ -133,7 +133,6 @@ def test_entries_are_counted_found_and_exported(filled: Command, tmp_path: Path)
     assert filled("stats", "--json").json["vectors"] == 3
     for choice, count in (
         (("the [answer]", "--tag", "team=red", "--agent", "python", "--user", "ada"), 1),
-        (("--user", "bob"), 0),
         (("--user", "bob", "--tenant", "acme"), 1),
         (("--tenant", "default"), 2),
         (("--agent-version", "0000", "--older-than", "1h"), 3),
@@ -191,12 +190,11 @@ def test_a_pair_is_explained_in_the_words_that_decide(cache: Command):
     assert refused.code == 0
     assert "not served: antonym: disable against enable" in refused.out
     assert "refused by the guard" in refused.out
-    served = cache("explain", "How do I enable 2FA?", "How can I enable 2FA?")
-    assert served.out.startswith("served: one answer does for both")
+    served = cache("explain", "How do I enable 2FA?", "How can I enable 2FA?", "--json").json
+    assert (served["exact"], served["accepted"], served["rule"]) == (False, True, "accepted")
     same = cache("explain", "How do I enable 2FA?", "How do I enable 2FA?  ")
     assert same.out.startswith("the same text: the exact tier serves it")
-    told = cache("explain", "How do I enable 2FA?", "How do I disable 2FA?", "--json").json
-    assert (told["exact"], told["accepted"], told["rule"]) == (False, False, "antonym")
+    assert "served: one answer does for both" in same.out
     assert cache.refusal("explain", "", "How do I enable 2FA?") == (2, "unreadable_question")
 
 
@@ -246,4 +244,4 @@ def test_without_a_cache_commands_fail_and_say_why(cache: Command, tmp_path: Pat
         ran = cache(*args, "--config", config)
         assert (ran.code, "the cache is switched off" in ran.err, ran.out) == (1, True, "")
     assert cache.refusal("stats", "--config", config) == (1, "backend_unavailable")
-    assert cache("explain", "How do I enable 2FA?", "How can I enable 2FA?", "--config", config).code == 0
+    assert cache("explain", "How do I enable 2FA?", "How do I disable 2FA?", "--config", config).code == 0

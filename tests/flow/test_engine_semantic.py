@@ -15,6 +15,8 @@ import pytest
 
 from configs.catalogue import AgentCapability
 from engine.app import Engine
+from engine.cache import verifier_file
+from engine.cache.dictionary import dictionary
 from engine.cache.question import unpack
 from engine.cache.selection import Selection
 from engine.cache.store import RedisAnswerCache
@@ -23,6 +25,7 @@ from engine.events import Final, Routed, Token
 from engine.types import Answer
 from memory.errors import BackendUnavailable
 from tests.support.engines import engine_settings
+from tests.support.paraphrases import believe
 from tests.support.provider import Play, ScriptedProvider
 from tests.support.waiting import until_async
 
@@ -61,6 +64,11 @@ async def world(folder: Path, **sections: Any) -> AsyncIterator[World]:
         settings = await engine_settings(folder, {"m": provider.url, "n": provider.url}, cache=cache, **sections)
         async with Engine.open(settings=settings) as engine:
             yield World(engine=engine, provider=provider)
+
+
+@pytest.fixture(autouse=True)
+def _no_fitted_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifier_file, "load_verifier", believe)
 
 
 @pytest.mark.req("cache.semantic", "cache.verify")
