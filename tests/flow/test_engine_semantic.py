@@ -74,6 +74,7 @@ def _no_fitted_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.req("cache.semantic", "cache.verify")
 async def test_a_paraphrase_is_served_and_an_edited_question_is_not(tmp_path: Path):
     """Free, with the stored question and its cosine; another number or an antonym is answered afresh, by name."""
+    dictionary.cache_clear()  # loaded by this engine, and not on its loop
     async with world(tmp_path) as w:
         first = await w.ask(ASKED)
         hit = await w.ask(AGAIN)
