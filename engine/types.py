@@ -161,7 +161,7 @@ class Verdict:
 
     accepted: bool
     rule: str
-    """``accepted``, or what refused: ``similarity``, ``number``, ``antonym``, …, ``verifier``, ``bound``."""
+    """``accepted``, or what refused: ``similarity``, ``number``, ``question``, …, ``verifier``, ``bound``."""
     detail: str
     similarity: float
     """Cosine."""

@@ -24,12 +24,12 @@ DECIDING = {
         "engine.cache.lexicon",
         "engine.cache.dictionary",
         "engine.cache.guard.align",
-        "engine.cache.guard.evidence",
     ),
     *("engine.cache.guard.figures", "engine.cache.guard.language", "engine.cache.guard.names"),
     *(
         "engine.cache.guard.numbers",
         "engine.cache.guard.pieces",
+        "engine.cache.guard.question",
         "engine.cache.guard.rules",
         "engine.cache.guard.text",
     ),

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cache.guard.align import compare
-from engine.cache.guard.evidence import evidence
 from engine.cache.guard.language import language_of
 from engine.cache.guard.rules import refuse
 from engine.cache.guard.text import tokens
 
 SOME = """
-how do i not never the all only a from to in into than oslo paris python ruby enable disable get
+how why when who should is can
+do i not never the all only a from to in into than oslo paris python ruby enable disable get
 obtain lamp dog may may's can't 5 50 kg two hundred thousand first $ % --force get_name a.b c++
 please thanks hey one US é 猫 _ ' ? - ,
 """
@@ -36,15 +36,14 @@ def test_no_question_is_refused_beside_itself(text: str) -> None:
 @settings(max_examples=60)
 @given(QUESTIONS, QUESTIONS)
 def test_whichever_was_asked_first_makes_no_difference(a: str, b: str) -> None:
-    """Refusal and evidence are symmetric, for any unicode."""
+    """Refusal is symmetric, for any unicode."""
     assert refuse(a, b) == refuse(b, a)
-    assert evidence(a, b) == evidence(b, a)
 
 
 @pytest.mark.req("cache.verify")
 @given(QUESTIONS)
 def test_what_is_normal_stays_normal(text: str) -> None:
-    """Evidence of a text beside itself has nothing apart; its language does not depend on spaces round it."""
+    """A text beside itself has nothing apart; its language does not depend on spaces round it."""
     found = compare(text, text)
     assert (found.left_a, found.left_b, found.moved, found.fillers_apart) == ((), (), 0, 0)
     assert language_of(text) == language_of(f" {text} ")
@@ -81,7 +80,9 @@ def _steps(work: Callable[[], object]) -> int:
 
 
 @pytest.mark.req("cache.verify")
-@pytest.mark.parametrize("piece", ["lamp of dog {} in oslo ", "zq{}x ", "{}1,", "a_{}", "hey {}", "'s {}", "not {} 5 kg "])
+@pytest.mark.parametrize(
+    "piece", ["lamp of dog {} in oslo ", "zq{}x ", "{}1,", "a_{}", "hey {}", "'s {}", "not {} 5 kg "]
+)
 def test_four_times_the_text_is_at_most_five_times_the_work(piece: str) -> None:
     """With two different texts work grows with length and not with its square."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cache.guard.evidence import Evidence, evidence
 from engine.cache.guard.language import language_of
 from engine.cache.guard.rules import refuse
 from engine.cache.guard.text import tokens
@@ -83,6 +82,21 @@ REFUSED = {
         ("my cat ate chocolate", "my dog ate chocolate"),
         ("What does an architect earn?", "What does a dental nurse earn?"),
     ],
+    "question": [
+        ("How do I leave my choir?", "Should I leave my choir?"),
+        ("Why did I leave my choir?", "When should I leave my choir?"),
+        ("Where do eels spawn?", "When do eels spawn?"),
+        ("Who invented the zip?", "In what year was the zip invented?"),
+        ("Why is the lake green?", "Is the lake green?"),
+        ("What makes the lake green?", "Is the lake green?"),
+        ("How often do newts eat?", "Where do newts eat?"),
+        ("How many moons are there?", "Which moons are there?"),
+        ("What is a glacier?", "Where is a glacier?"),
+        ("Can I repaint a kayak?", "Do I have to repaint a kayak?"),
+        ("Is it worth repainting a kayak?", "How do I repaint a kayak?"),
+        ("What did I pack for the hike?", "What should I pack for the hike?"),
+        ("What is the best time to prune figs?", "How do I prune figs?"),
+    ],
     "language": [
         ("¿Cómo cambio la contraseña de mi cuenta?", "How do I change the password of my account?"),
         ("Как сменить пароль?", "How do I change my password?"),
@@ -125,6 +139,26 @@ SERVED = [
     ("How can I quit smoking for good?", "Ways to give up cigarettes"),
     ("cómo cambio mi contraseña", "¿Cómo cambio mi contraseña?"),
     ("iPhone battery drains", "iphone battery drains"),
+    ("Can I freeze soup?", "How can I freeze soup?"),
+    ("Is it possible to freeze soup?", "How do I freeze soup?"),
+    ("What is the best way to freeze soup?", "Ways to freeze soup"),
+    ("I want to freeze soup", "show me how to freeze soup"),
+    ("Why is the lake green?", "How come the lake is green?"),
+    ("What makes the lake green?", "What is the reason the lake is green?"),
+    ("Who wrote the anthem?", "Which person wrote the anthem?"),
+    ("When did the mill burn down?", "In which year did the mill burn down?"),
+    ("When should I prune figs?", "What is the best time to prune figs?"),
+    ("How often do newts eat?", "How many times a day do newts eat?"),
+    ("Where can I buy saffron?", "How can I buy saffron?"),
+    ("Should I tip a guide?", "Do I have to tip a guide?"),
+    ("What is entropy?", "Explain entropy"),
+    ("Write a function that sorts a list", "How do I write a function that sorts a list?"),
+    ("Do the laundry at sixty degrees", "How do I do the laundry at sixty degrees?"),
+    ("Is it worth buying a kayak?", "Is it worht buying a kayak?"),
+    ("Are there bears in the park?", "How many bears are there in the park?"),
+    ("Users who have no orders", "When have users no orders?"),
+    ("Should I vote?", "Why should I vote?"),
+    ("Is the lake green? Why?", "Why is the lake green?"),
 ]
 
 
@@ -186,23 +220,3 @@ def test_a_refusal_names_what_it_saw() -> None:
 def test_a_question_has_one_language(text: str, code: str) -> None:
     """Script first, then the commonest words; without evidence it is English."""
     assert language_of(text) == code
-
-
-@pytest.mark.req("cache.verify")
-def test_evidence_counts_what_the_words_say() -> None:
-    """One synonym, one number and one name exchanged, one denial more; the same from both sides."""
-    asked, stored = "Can I obtain 3 cheap flights to Oslo?", "Can't I get 5 cheap flights to Bergen"
-    found = evidence(asked, stored)
-    assert found == evidence(stored, asked)
-    counted = (found.by_synonym, found.numbers_fewer, found.names_more, found.negations_apart, found.shared)
-    assert counted == (1.0, 1.0, 1.0, 1.0, 2.0)
-    assert (found.unexplained_fewer, found.unexplained_more, found.overlap) == (2.0, 2.0, 3 / 5)
-
-
-@pytest.mark.req("cache.verify")
-def test_evidence_of_a_question_beside_itself_has_nothing_apart() -> None:
-    """Everything is shared and nothing left; the values come in the order of their names."""
-    found = evidence("Turn 3 lamps on in Oslo", "turn three lamps on in oslo")
-    assert (found.overlap, found.coverage, found.unexplained_more, found.inversions) == (1.0, 1.0, 0.0, 0.0)
-    assert dict(zip(Evidence.names(), found.values(), strict=True))["names_shared"] == 1.0
-    assert len(found.values()) == len(Evidence.names())

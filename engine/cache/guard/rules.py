@@ -14,10 +14,21 @@ from engine.cache.guard.align import Compared, compare
 from engine.cache.guard.figures import code, number, unit
 from engine.cache.guard.language import language_of
 from engine.cache.guard.names import entity, word
+from engine.cache.guard.question import question
 from engine.cache.guard.turns import antonym, direction, negation, quantifier
 
 Rule = Literal[
-    "language", "number", "unit", "code", "negation", "antonym", "direction", "quantifier", "entity", "word"
+    "language",
+    "number",
+    "unit",
+    "code",
+    "negation",
+    "antonym",
+    "direction",
+    "quantifier",
+    "entity",
+    "word",
+    "question",
 ]
 
 
@@ -39,6 +50,7 @@ RULES: Final[tuple[tuple[Rule, Callable[[Compared], str | None]], ...]] = (
     ("quantifier", quantifier),
     ("entity", entity),
     ("word", word),
+    ("question", question),
 )
 
 

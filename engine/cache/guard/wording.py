@@ -127,6 +127,72 @@ STRICT_QUANTITIES: Final = _set(
     "all only least first second twice thrice once double triple daily weekly monthly yearly hourly"
 )
 """Quantities that change the answer although the other side names none."""
+AUXILIARY: Final = _set(
+    "do does did is are was were am be can could should would will shall may might must has have had"
+)
+"""Verbs behind a question word by which it asks."""
+LEADING: Final = _set("in at on for from by to since during of until with about into")
+"""At the end of a question they say what it asks for: what is it for."""
+ORDERED: Final = _set("a an the my your our his her its their this that these those it some any not")
+"""Behind a first do or have, these make an order of it more often than a question."""
+FACTS: Final = {
+    "is": "is", "are": "is", "am": "is", "was": "is", "were": "is", "do": "do", "does": "do", "did": "did",
+    "has": "did", "have": "did", "will": "will", "must": "duty",
+}  # fmt: skip
+"""First words of a question that yes or no answers, and the kind it has."""
+ADVISED: Final = _phrases(
+    "should|is it worth|is it worthwhile|is it a good idea to|is it a good idea|is it advisable to|is it wise to"
+)
+ALLOWED: Final = _phrases(
+    "can|could|may|might|is it possible to|is it possible for|is it possible|am i able to|are you able to|"
+    "am i allowed to|are you allowed to|is there any way|is there a way|are there any ways|are there ways"
+)
+"""People ask so for the manner too."""
+AMOUNTS: Final = {
+    "many": "how_much", "much": "how_much", "long": "how_long", "often": "how_often", "frequently": "how_often",
+    "far": "how_far", "old": "how_old", "tall": "how_tall", "high": "how_tall", "deep": "how_deep",
+    "fast": "how_fast", "heavy": "how_heavy", "wide": "how_wide", "hot": "how_hot", "cold": "how_hot",
+    "expensive": "how_much",
+}  # fmt: skip
+COUNTED_AS: Final = {
+    "times": "how_often", "time": "how_long", "minutes": "how_long", "hours": "how_long", "days": "how_long",
+    "weeks": "how_long", "months": "how_long", "years": "how_long", "miles": "how_far", "kilometers": "how_far",
+    "kilometres": "how_far", "km": "how_far",
+}  # fmt: skip
+"""How many of these asks for a figure of its own."""
+ASKED_FOR: Final = {
+    "way": "manner", "ways": "manner", "steps": "manner", "method": "manner", "methods": "manner",
+    "process": "manner", "reason": "reason", "reasons": "reason", "cause": "reason", "causes": "reason",
+    "time": "time", "year": "time", "date": "time", "day": "time", "month": "time",
+}  # fmt: skip
+"""Nouns behind what and which that say which kind of answer is wanted …"""
+ASKED_BEFORE: Final = _set("to of for that when")
+"""… when a verb or one of these follows: the best time to, not the time complexity."""
+REASONED: Final = _set("causes cause caused makes make made")
+"""What does this to it asks why."""
+OBLIGED: Final = frozenset({("have", "to"), ("need", "to")})
+PLACED: Final = _set(
+    "get find buy watch download learn see obtain purchase order read listen meet apply go change set turn "
+    "place location center centre spot shop store restaurant hotel city country school hospital site website"
+)
+"""With one of these, where asks for much the same as how or what: where to buy it, which is the best place."""
+SAME: Final = frozenset(
+    frozenset(pair.split("/"))
+    for pair in _set(
+        "manner/ability manner/thing is/do is/will do/will is/ability do/ability will/ability advice/duty "
+        "person/thing how_much/thing how_much/is how_much/do how_tall/how_much how_far/how_long"
+    )
+)
+"""Kinds of answer that people ask for in each other's words."""
+TURNS: Final = {
+    "did": "did", "do": "do", "does": "do", "should": "should", "will": "will", "can": "can", "could": "can",
+    "must": "must",
+}  # fmt: skip
+"""Verbs right behind a question word, as ``TURNED`` names them."""
+TURNED: Final = frozenset(
+    frozenset(pair.split("/")) for pair in _set("did/should did/will did/do did/can did/must")
+)
+"""Verbs behind one question word that ask about something else: what did I do, what should I do."""
 STOP_WORDS: Final = {
     "en": _set(
         "the is are what how why which who where when do does did can could would should i you my your it of "
