@@ -13,6 +13,7 @@ import pytest
 from configs.kernel import Principal, Usage
 from configs.load import load_settings
 from configs.settings import Settings
+from engine import compose
 from engine.app import Engine
 from engine.cache import verifier_file
 from engine.cache.fingerprint import tenant_of, user_of
@@ -24,7 +25,7 @@ from engine.cli.main import main
 from engine.gateway.admit import Options, build_request
 from engine.types import Request
 from tests.support.answer_caches import DECISION
-from tests.support.paraphrases import believe
+from tests.support.paraphrases import believe, one_encoder
 
 ASKED = "Write a Python function that sorts people by age"
 FLOUR = "How many grams are in [5] kg of flour?"
@@ -77,6 +78,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWITCHGEAR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(compose, "load_encoder", one_encoder)
     monkeypatch.setattr(verifier_file, "load_verifier", believe)
     return Command(capsys)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from configs.catalogue import AgentCapability
+from engine import compose
 from engine.app import Engine
 from engine.cache import verifier_file
 from engine.cache.dictionary import dictionary
@@ -25,7 +26,7 @@ from engine.events import Final, Routed, Token
 from engine.types import Answer
 from memory.errors import BackendUnavailable
 from tests.support.engines import engine_settings
-from tests.support.paraphrases import believe
+from tests.support.paraphrases import believe, one_encoder
 from tests.support.provider import Play, ScriptedProvider
 from tests.support.waiting import until_async
 
@@ -68,6 +69,7 @@ async def world(folder: Path, **sections: Any) -> AsyncIterator[World]:
 
 @pytest.fixture(autouse=True)
 def _no_fitted_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose, "load_encoder", one_encoder)
     monkeypatch.setattr(verifier_file, "load_verifier", believe)
 
 

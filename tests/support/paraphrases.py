@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,10 +10,13 @@ from engine.cache.dictionary import dictionary
 from engine.cache.guard.rules import refuse
 from engine.cache.paraphrase import Judge
 from engine.cache.question import Question
+from engine.routing.encoder import load_encoder
 from engine.types import Verdict
 from tests.support.answer_caches import at_angle
 
 FLOOR = 0.8
+one_encoder = functools.cache(load_encoder)
+"""Stands in for ``engine.compose.load_encoder``: loading it takes longer than most tests of the cache."""
 
 
 def verdict(
