@@ -21,6 +21,7 @@ from engine.cache.dictionary import dictionary
 from engine.cache.question import unpack
 from engine.cache.selection import Selection
 from engine.cache.store import RedisAnswerCache
+from engine.cache.verifier_file import load_verifier
 from engine.cached import Entry, Lookup, Observation
 from engine.events import Final, Routed, Token
 from engine.types import Answer
@@ -100,6 +101,26 @@ async def test_a_paraphrase_is_served_and_an_edited_question_is_not(tmp_path: Pa
         assert len(w.provider.requests) == 5
         exact = await w.ask(ASKED)
         assert (exact.source, exact.verdict) == ("exact_cache", None)
+
+
+@pytest.mark.req("cache.semantic", "cache.verify", "cache.bound")
+async def test_with_what_is_shipped_an_easy_rewording_is_served_and_other_questions_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The fitted verifier and the bound as they come: sure enough for the one, a rule or doubt for the others."""
+    monkeypatch.setattr(verifier_file, "load_verifier", load_verifier)
+    async with world(tmp_path) as w:
+        for stored, asked, served in (
+            ("What is the capital of France?", "What's the capital of France?", True),
+            ("How do I sort a list in Python?", "How can I sort a list in Python?", True),
+            (ENABLE, ENABLE.replace("enable", "disable"), False),
+            ("How do I get from Rome to Milan by train?", "How do I get from Milan to Rome by train?", False),
+            ("Who discovered penicillin?", "When was penicillin discovered?", False),
+        ):
+            await w.ask(stored, agent="general")
+            answer = await w.ask(asked, agent="general")
+            assert answer.verdict is not None, asked
+            assert (answer.verdict.question, answer.source == "semantic_cache") == (stored, served), answer.verdict
 
 
 @pytest.mark.req("cache.scope", "cache.semantic")
