@@ -157,6 +157,9 @@ SERVED = [
     ("Is it worth buying a kayak?", "Is it worht buying a kayak?"),
     ("Are there bears in the park?", "How many bears are there in the park?"),
     ("Users who have no orders", "When have users no orders?"),
+    ("How long since the mill burned down?", "When did the mill burn down?"),
+    ("Has the ferry left?", "Did the ferry leave?"),
+    ("May 5 parades in Rome", "When are the parades in Rome on 5 May?"),
     ("Should I vote?", "Why should I vote?"),
     ("Is the lake green? Why?", "Why is the lake green?"),
 ]

@@ -78,6 +78,8 @@ def _how(texts: Sequence[str]) -> _Kind | None:
         return _kind("reason", texts, 2)
     if following in {"many", "much"} and len(texts) > 2 and texts[2] in COUNTED_AS:
         return _kind(COUNTED_AS[texts[2]], texts, 3)
+    if tuple(texts[1:3]) == ("long", "since"):
+        return None
     if following in AMOUNTS:
         return _kind(AMOUNTS[following], texts, 2)
     return _kind("manner", texts, 1) if following in AUXILIARY or following == "to" else None
@@ -139,7 +141,7 @@ def _of(tokens: Sequence[Token]) -> _Kind | None:
     """The kind of answer a text asks for; None when it is none of ours."""
     texts = [token.text for token in tokens]
     asking = [at for at, token in enumerate(tokens) if token.kind == "question"]
-    polar = _polar(texts) if texts else None
+    polar = _polar(texts) if tokens and not tokens[0].content else None
     if polar:
         return replace(polar, rest=tuple(texts[at] for at in asking))
     found = _asks(texts[asking[0] :]) if asking and _starts(tokens[: asking[0] + 1]) else None
@@ -158,7 +160,9 @@ def _parts(mine: _Kind, theirs: _Kind, compared: Compared) -> bool:
     kinds = frozenset({mine.name, theirs.name})
     if len(kinds) == 1:
         return frozenset({mine.turn, theirs.turn}) in TURNED
-    if kinds in SAME or ("which" in kinds and "how_much" not in kinds):
+    if "which" in kinds:
+        return any("many" in kind.words for kind in (mine, theirs))
+    if kinds in SAME:
         return False
     if kinds == frozenset({"advice", "reason"}):
         return "should" not in {mine.turn, theirs.turn}

@@ -137,7 +137,7 @@ ORDERED: Final = _set("a an the my your our his her its their this that these th
 """Behind a first do or have, these make an order of it more often than a question."""
 FACTS: Final = {
     "is": "is", "are": "is", "am": "is", "was": "is", "were": "is", "do": "do", "does": "do", "did": "did",
-    "has": "did", "have": "did", "will": "will", "must": "duty",
+    "has": "has", "have": "has", "will": "will", "must": "duty",
 }  # fmt: skip
 """First words of a question that yes or no answers, and the kind it has."""
 ADVISED: Final = _phrases(
@@ -179,8 +179,9 @@ PLACED: Final = _set(
 SAME: Final = frozenset(
     frozenset(pair.split("/"))
     for pair in _set(
-        "manner/ability manner/thing is/do is/will do/will is/ability do/ability will/ability advice/duty "
-        "person/thing how_much/thing how_much/is how_much/do how_tall/how_much how_far/how_long"
+        "manner/ability manner/thing is/do is/will do/will is/has do/has did/has did/is "
+        "is/ability do/ability will/ability advice/duty do/duty do/thing "
+        "person/thing how_much/thing how_much/is how_much/do how_tall/how_much how_far/how_long how_long/how_much"
     )
 )
 """Kinds of answer that people ask for in each other's words."""
