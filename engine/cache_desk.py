@@ -63,8 +63,7 @@ class CacheDesk:
         """
         judge = await self.judge()
         one, other = await self._question(asked), await self._question(stored)
-        (verdict,) = judge(one, [other])
-        return verdict
+        return judge(one, other)
 
     async def near(self, request: Request, limit: int) -> tuple[Neighbour, ...]:
         """Stored questions that this request might be served from, nearest first, whatever their cosine."""
@@ -76,7 +75,7 @@ class CacheDesk:
             answer = await store.read(near.place, epoch=lookup.epoch)
             if stored is None or answer is None:
                 continue
-            (verdict,) = judge(asked, [stored])
+            verdict = judge(asked, stored)
             age_s = max(0.0, time.time() - answer.stored_at_s)
             found.append(
                 Neighbour(

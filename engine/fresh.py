@@ -81,28 +81,30 @@ class Fresh:
     keeping: Keeping
     watch: Watch
 
-    async def answer(self, admitted: Admitted, emit: Emit | None, seen: Seen, trace_id: str) -> Answer:
-        """Answer what was admitted. Raises what ``Engine.execute`` raises."""
-        request = admitted.request
-        match = await self._near(admitted)
-        if match.answer is not None:
-            answer = answer_of(
-                match.answer, request, source="semantic_cache", trace_id=trace_id, verdict=match.verdict
-            )
-            show(answer, emit)
-            self.watch.served(request, match)
-            return answer
-        answer = await self._run(admitted, emit, seen, trace_id)
-        self.watch.answered(match, answer)
-        return replace(answer, verdict=match.verdict)
-
-    async def _near(self, admitted: Admitted) -> Match:
+    async def near(self, admitted: Admitted) -> Match:
         """What the semantic tier has. Of personal data nothing is stored, so nothing is looked for."""
         if not admitted.may_share or admitted.request.data_class in PERSONAL:
             return NOTHING_NEAR
         match = await self.gateway.near(admitted)
         self.watch.looked(match)
         return match
+
+    def served(self, admitted: Admitted, match: Match, trace_id: str) -> Answer | None:
+        """The answer that ``match`` is, if it is one."""
+        if match.answer is None:
+            return None
+        self.watch.served(admitted.request, match)
+        return answer_of(
+            match.answer, admitted.request, source="semantic_cache", trace_id=trace_id, verdict=match.verdict
+        )
+
+    async def answer(
+        self, admitted: Admitted, match: Match, emit: Emit | None, seen: Seen, trace_id: str
+    ) -> Answer:
+        """Have what was admitted answered; ``match`` did not do. Raises what ``Engine.execute`` raises."""
+        answer = await self._run(admitted, emit, seen, trace_id)
+        self.watch.answered(match, answer)
+        return replace(answer, verdict=match.verdict)
 
     async def _run(self, admitted: Admitted, emit: Emit | None, seen: Seen, trace_id: str) -> Answer:
         request = admitted.request

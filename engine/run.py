@@ -10,19 +10,19 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 
 from opentelemetry.trace import Status, StatusCode, Tracer
 
 from configs.errors import SwitchgearError
 from configs.kernel import Money, Outcome, Usage
 from engine.cache.flight import Boarding, Flights, Landed
+from engine.cached import Match
 from engine.concluded import answer_of
 from engine.contract import Finished, Observer
 from engine.errors import AllRoutesUnavailable, DeadlineExceeded
 from engine.events import ChainExhausted, Emit, Final
 from engine.fresh import GRACE_S, Fresh, Seen, show
-from engine.gateway.gateway import Admitted, Gateway
+from engine.gateway.gateway import NOTHING_NEAR, Admitted, Gateway
 from engine.lineage import within_parent
 from engine.resilience.limiter import asking_as
 from engine.resilience.shielded import one_failure_per_request
@@ -101,41 +101,67 @@ class Run:
         if admitted.hit is not None:
             answer = answer_of(admitted.hit, request, source="exact_cache", trace_id=trace_id)
             show(answer, emit)
-        elif self.flights is None or not admitted.flight:
-            answer = await self.fresh.answer(admitted, emit, seen, trace_id)
         else:
-            answer = await self._together(self.flights, admitted, emit, seen, trace_id)
+            answer = await self._made(_Errand(self.fresh, admitted, seen, trace_id), emit)
         return replace(answer, latency_ms=(time.monotonic() - started_s) * 1e3)
 
-    async def _together(
-        self, flights: Flights[Answer], admitted: Admitted, emit: Emit | None, seen: Seen, trace_id: str
-    ) -> Answer:
+    async def _made(self, errand: _Errand, emit: Emit | None) -> Answer:
         """The answer that everybody who asks the same at this moment gets, from one call (cache.flight)."""
-        request = admitted.request
+        request = errand.admitted.request
+        if self.flights is None or not errand.admitted.flight:
+            near = await errand.sought()
+            if near is None:
+                return await errand.call(emit)
+            show(near, emit)
+            return near
         boarding = Boarding(
-            call=lambda emit: self.fresh.answer(admitted, emit, seen, trace_id),
-            arrived=partial(self._arrived, admitted, trace_id),
-            kept=partial(self.gateway.written, admitted),
-            emit=emit,
+            sought=errand.sought, call=errand.call, arrived=errand.arrived, kept=errand.kept, emit=emit
         )
         whole = asyncio.timeout(request.deadline.remaining_s(time.monotonic()) + GRACE_S)
         try:
             async with whole:
-                landed = await flights.fly(admitted.flight, boarding)
+                landed = await self.flights.fly(errand.admitted.flight, boarding)
         except TimeoutError as exc:
             if not whole.expired():
                 raise
             raise DeadlineExceeded("the request's deadline passed", hint="allow more deadline_s") from exc
-        answer = _as_own(landed, request, trace_id)
+        answer = _as_own(landed, request, errand.trace_id)
         if landed.pays:
-            seen.decision, seen.attempts = answer.decision, answer.attempts
+            errand.seen.decision, errand.seen.attempts = answer.decision, answer.attempts
         if not landed.shown:
             show(answer, emit)
         return answer
 
-    async def _arrived(self, admitted: Admitted, trace_id: str) -> Answer | None:
-        hit = await self.gateway.again(admitted)
-        return None if hit is None else answer_of(hit, admitted.request, source="exact_cache", trace_id=trace_id)
+
+@dataclass(slots=True)
+class _Errand:
+    """One request on its way from a miss to an answer."""
+
+    fresh: Fresh
+    admitted: Admitted
+    seen: Seen
+    trace_id: str
+    match: Match = NOTHING_NEAR
+
+    async def sought(self) -> Answer | None:
+        """The answer to a paraphrase."""
+        self.match = await self.fresh.near(self.admitted)
+        return self.fresh.served(self.admitted, self.match, self.trace_id)
+
+    async def arrived(self) -> Answer | None:
+        """The exact answer, if another replica has stored it meanwhile."""
+        hit = await self.fresh.gateway.again(self.admitted)
+        if hit is None:
+            return None
+        return answer_of(hit, self.admitted.request, source="exact_cache", trace_id=self.trace_id)
+
+    async def call(self, emit: Emit | None) -> Answer:
+        """A fresh one."""
+        return await self.fresh.answer(self.admitted, self.match, emit, self.seen, self.trace_id)
+
+    async def kept(self) -> None:
+        """Wait until it is stored."""
+        await self.fresh.gateway.written(self.admitted)
 
 
 def _as_own(landed: Landed[Answer], request: Request, trace_id: str) -> Answer:

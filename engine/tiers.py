@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -146,7 +146,7 @@ def _load_judge(settings: Settings, degraded: dict[str, str]) -> tuple[Judge, fl
     """
     # Late: a request without a candidate needs none of it.
     from engine.cache.dictionary import dictionary  # noqa: PLC0415 - as above
-    from engine.cache.verdict import judge_all  # noqa: PLC0415 - as above
+    from engine.cache.verdict import judge  # noqa: PLC0415 - as above
     from engine.cache.verifier_file import load_verifier  # noqa: PLC0415 - as above
 
     semantic = settings.cache.semantic
@@ -156,23 +156,20 @@ def _load_judge(settings: Settings, degraded: dict[str, str]) -> tuple[Judge, fl
     except ArtifactRefused as refused:
         log.warning("paraphrases are not served: %s", refused)
         degraded["semantic_cache"] = refused.message
-        return partial(_refuse_all, refused.message), NEVER
+        return partial(_refuse, refused.message), NEVER
     accept = verifier.accept if semantic.accept is None else semantic.accept
     floor = semantic.similarity_min
-    return partial(judge_all, verifier=verifier, threshold=accept, grey=semantic.grey_from, floor=floor), accept
+    return partial(judge, verifier=verifier, threshold=accept, grey=semantic.grey_from, floor=floor), accept
 
 
-def _refuse_all(why: str, asked: Question, stored: Sequence[Question]) -> list[Verdict]:
+def _refuse(why: str, asked: Question, stored: Question) -> Verdict:
     """Where nobody can verify, nothing is served."""
-    return [
-        Verdict(
-            accepted=False,
-            rule="verifier",
-            detail=why,
-            similarity=float(asked.vector @ one.vector),
-            probability=None,
-            threshold=1.0,
-            question=one.text,
-        )
-        for one in stored
-    ]
+    return Verdict(
+        accepted=False,
+        rule="verifier",
+        detail=why,
+        similarity=float(asked.vector @ stored.vector),
+        probability=None,
+        threshold=1.0,
+        question=stored.text,
+    )

@@ -35,6 +35,8 @@ class Boarding(Generic[T]):
     arrived: Callable[[], Awaitable[T | None]]
     """The answer if it is stored by now. May raise ``BackendUnavailable`` and ``CallFailed``, and what the stored
     answer amounts to."""
+    sought: Callable[[], Awaitable[T | None]]
+    """An answer that serves as well, looked for before anybody else is asked; ``None``: there is none."""
     kept: Callable[[], Awaitable[None]]
     """Asked after ``call``, comes back when what that has stored, answer or refusal, if anything, can be found by
     other replicas. The waiters know how it ended by then; the lease is held until then. Never raises."""
@@ -230,7 +232,9 @@ class Flights(Generic[T]):
 
     async def _turn(self, flight: _Flight[T], owner: _Waiter[T]) -> _Came[T] | None:
         """What one waiter's turn came to; ``None``: it left before its call began."""
-        answer = await self._elsewhere(flight, owner.boarding)
+        answer = await owner.boarding.sought()
+        if answer is None:
+            answer = await self._elsewhere(flight, owner.boarding)
         if answer is not None:
             return _Came(answer, elsewhere=True)
         if owner not in flight.crew:

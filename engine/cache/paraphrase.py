@@ -6,7 +6,7 @@ It reads the question once, through whoever shares readings, and asks the store 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -24,8 +24,8 @@ Ask = Callable[[str, str], Awaitable[bool]]
 class Judge(Protocol):
     """Guard and verifier, loaded."""
 
-    def __call__(self, asked: Question, stored: Sequence[Question]) -> Sequence[Verdict]:
-        """One verdict per stored question, in order."""
+    def __call__(self, asked: Question, stored: Question) -> Verdict:
+        """Whether the stored question asks the same."""
         ...
 
 
@@ -69,44 +69,57 @@ class VerifiedParaphrases:
         near = await self._cache.nearest(
             lookup, asked.vector, count=self._settings.candidates, similarity_min=self._settings.similarity_min
         )
-        known = [(one, stored) for one in near if (stored := unpack(one.question)) is not None]
-        if not known:
+        if not near:
             return Match(answer=None)
         judge = await self._verified.judge()
-        verdicts = judge(asked, [stored for _, stored in known])
-        judged = zip(known, verdicts, strict=True)
-        return await self._best(lookup, asked, [(near, stored, verdict) for (near, stored), verdict in judged])
-
-    async def _best(
-        self, lookup: Lookup, asked: Question, candidates: list[tuple[Near, Question, Verdict]]
-    ) -> Match:
-        """The first that may be served, likeliest first; else what the best one was refused for."""
-        candidates.sort(key=lambda c: -(c[2].probability if c[2].probability is not None else -1.0))
-        refused: Match | None = None
-        for near, stored, verdict in candidates:
-            # In entries that others can write, a stored text could talk a model into anything.
-            ask = self._verified.ask if near.place.owner == lookup.own.owner else None
-            match = await self._match(lookup, near, await _asked(asked.text, stored.text, verdict, ask))
-            if match is not None and match.answer is not None:
+        refused, grey = Match(answer=None), list[tuple[Near, Verdict]]()
+        for one in near:
+            stored = unpack(one.question)
+            if stored is None:
+                continue
+            verdict = judge(asked, stored)
+            if verdict.grey and not verdict.accepted:
+                grey.append((one, verdict))
+            match = await self._match(lookup, one, verdict)
+            if match.answer is not None:
                 return match
-            refused = refused or match
-        return refused or Match(answer=None)
+            refused = _likelier(refused, match)
+        return await self._in_doubt(lookup, question, grey, refused)
 
-    async def _match(self, lookup: Lookup, near: Near, verdict: Verdict) -> Match | None:
-        """What comes of one candidate; ``None``: its answer has gone."""
+    async def _in_doubt(
+        self, lookup: Lookup, question: str, grey: list[tuple[Near, Verdict]], refused: Match
+    ) -> Match:
+        """After a model was asked about what is nearly sure, where one is to be asked."""
+        for one, verdict in grey if self._verified.ask is not None else ():
+            # In entries that others can write, a stored text could talk a model into anything.
+            if one.place.owner != lookup.own.owner or self._verified.ask is None:
+                continue
+            same = await self._verified.ask(question, verdict.question)
+            said = replace(
+                verdict, accepted=same, rule="accepted" if same else "model", detail="a model was asked"
+            )
+            match = await self._match(lookup, one, said)
+            if match.answer is not None:
+                return match
+            refused = match
+        return refused
+
+    async def _match(self, lookup: Lookup, near: Near, verdict: Verdict) -> Match:
+        """What comes of one candidate; an answer that has gone is none."""
         if not verdict.accepted:
             return Match(answer=None, place=near.place, verdict=verdict)
         stored = await self._cache.read(near.place, epoch=lookup.epoch)
         if stored is None:
-            return None
+            return Match(answer=None)
         final = self._verified.sure(verdict, near.observations, stored.decision.agent)
         return Match(answer=stored if final.accepted else None, place=near.place, verdict=final, stored=stored)
 
 
-async def _asked(asked: str, stored: str, verdict: Verdict, ask: Ask | None) -> Verdict:
-    """``verdict``, after a model was asked where that is due."""
-    said = replace(verdict, question=stored)
-    if verdict.accepted or not verdict.grey or ask is None:
-        return said
-    same = await ask(asked, stored)
-    return replace(said, accepted=same, rule="accepted" if same else "model", detail="a model was asked")
+def _likelier(one: Match, other: Match) -> Match:
+    """Of two refusals the one that was nearer to a hit; the first when nobody can tell."""
+    return other if one.verdict is None or _probability(other) > _probability(one) else one
+
+
+def _probability(match: Match) -> float:
+    verdict = match.verdict
+    return -1.0 if verdict is None or verdict.probability is None else verdict.probability

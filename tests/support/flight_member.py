@@ -22,7 +22,7 @@ from engine.cache.flight import Boarding, Flights
 from engine.cache.redis_leases import RedisLeases
 from engine.events import Emit
 from engine.redis_client import connect
-from tests.support.flights import passes
+from tests.support.flights import nothing, passes
 
 CALLS, STORED = "calls:", "stored:"
 """Before a key: where upstream counts its calls, and where answers are kept. In Redis."""
@@ -47,7 +47,10 @@ class Member:
     async def fly(self, key: str) -> None:
         """Ask so many times at once, and say what came of it."""
         boarding = Boarding(
-            call=partial(self._call, key), arrived=partial(self._look, key), kept=partial(self._store, key)
+            sought=nothing,
+            call=partial(self._call, key),
+            arrived=partial(self._look, key),
+            kept=partial(self._store, key),
         )
         waiting = [asyncio.create_task(self._flights.fly(key, boarding)) for _ in range(self._waiters)]
         await passes()

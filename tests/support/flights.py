@@ -26,6 +26,7 @@ class Caller:
     streams: bool = False
     arrived: Callable[[], Awaitable[str | None]] = nothing
     kept: Callable[[], Awaitable[None]] = nothing
+    sought: Callable[[], Awaitable[str | None]] = nothing
     calls: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
@@ -38,6 +39,7 @@ class Caller:
         return Boarding(
             call=self._call,
             arrived=self.arrived,
+            sought=self.sought,
             kept=self.kept,
             emit=self.shown.append if self.streams else None,
         )

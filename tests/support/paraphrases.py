@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.cache.dictionary import dictionary
@@ -41,10 +41,10 @@ class Told:
     verdicts: Mapping[str, Verdict]
     asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
-    def __call__(self, asked: Question, stored: Sequence[Question]) -> list[Verdict]:
-        """One verdict each."""
-        self.asked += [(asked.text, one.text) for one in stored]
-        return [self.verdicts[one.text] for one in stored]
+    def __call__(self, asked: Question, stored: Question) -> Verdict:
+        """As told."""
+        self.asked.append((asked.text, stored.text))
+        return replace(self.verdicts[stored.text], question=stored.text)
 
     async def get(self) -> Told:
         """As it is loaded."""
@@ -73,18 +73,14 @@ def question(text: str, degrees: float = 0.0) -> Question:
     return Question(text=text, vector=at_angle(degrees))
 
 
-def guard_and_cosine(asked: Question, stored: Sequence[Question]) -> list[Verdict]:
-    """The real guard, and behind it a verifier that believes every cosine from ``FLOOR`` on."""
-    return [_by_guard(asked, one) for one in stored]
-
-
 def load_guard(*_: object) -> Judge:
-    """``guard_and_cosine``, its dictionary loaded; blocks for a moment."""
+    """``by_guard``, its dictionary loaded; blocks for a moment."""
     dictionary()
-    return guard_and_cosine
+    return by_guard
 
 
-def _by_guard(asked: Question, stored: Question) -> Verdict:
+def by_guard(asked: Question, stored: Question) -> Verdict:
+    """The real guard, and behind it a verifier that believes every cosine from ``FLOOR`` on."""
     cosine = float(asked.vector @ stored.vector)
     refused = refuse(asked.text, stored.text)
     if cosine < FLOOR:

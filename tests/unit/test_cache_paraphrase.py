@@ -68,16 +68,21 @@ class Tier:
 
 
 @pytest.mark.req("cache.semantic")
-async def test_the_likeliest_candidate_is_served_and_not_the_nearest():
-    """Of three verified ones: the verifier's word goes before the cosine, and the verdict names the stored one."""
-    tier = Tier({"near": verdict(0.91), "far": verdict(0.99), "middle": verdict(0.95)})
+async def test_the_nearest_candidate_that_passes_is_served_and_those_behind_it_cost_nothing():
+    """Refused, accepted, accepted: the second is served, its verdict names it, and the third is not judged."""
+    tier = Tier({"near": verdict(0.5, rule="verifier"), "middle": verdict(0.95), "far": verdict(0.99)})
     for text, degrees in (("near", 1.0), ("far", 20.0), ("middle", 10.0)):
         await tier.keep(text, degrees)
     match = await tier.find()
     assert match.answer is not None
     assert match.verdict is not None
     assert match.stored is match.answer
-    assert (match.answer.text, match.place, match.verdict.question) == ("answer to far", place("far"), "far")
+    assert (match.answer.text, match.place, match.verdict.question) == (
+        "answer to middle",
+        place("middle"),
+        "middle",
+    )
+    assert [stored for _, stored in tier.judge.asked] == ["near", "middle"]
 
 
 @pytest.mark.req("cache.verify")

@@ -247,3 +247,20 @@ async def test_waiters_are_freed_when_the_flight_itself_is_stopped():
     assert waiter.cancelled()
     assert caller.cancelled
     assert len(fleet) == 0
+
+
+@pytest.mark.req("cache.flight", "cache.semantic")
+async def test_what_serves_as_well_is_looked_for_before_a_lease_is_taken():
+    """A paraphrase's answer: everybody aboard has it, nobody calls, pays or asks another replica for leave."""
+    leases = InMemoryLeases(now_s=asyncio.get_running_loop().time)
+    assert await leases.take("key", lease_s=60.0)
+    fleet = flights(leases)
+
+    async def like_it() -> str:
+        return "like it"
+
+    callers = [Caller(str(number), sought=like_it) for number in range(3)]
+    landed = await asyncio.gather(*(board(fleet, caller) for caller in callers))
+    assert [(one.answer, one.role, one.pays) for one in landed] == [("like it", "elsewhere", False)] * 3
+    assert sum(caller.calls for caller in callers) == 0
+    await fleet.settle()

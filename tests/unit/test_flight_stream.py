@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -138,7 +139,7 @@ async def test_a_client_that_cannot_be_shown_anything_harms_nobody_else():
 
             told: Emit = emit
             whole = super().boarding()
-            return type(whole)(call=whole.call, arrived=whole.arrived, kept=whole.kept, emit=told)
+            return replace(whole, emit=told)
 
     waiters = [board(fleet, leader), board(fleet, Deaf("B", streams=True))]
     await leader.began.wait()
