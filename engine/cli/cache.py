@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The answer cache: stats, search, explain, invalidate, export.")
 SHOWN = 20
+NONE = "no such entry; `switchgear cache stats` says how many there are"
 T = TypeVar("T")
 
 Words = Annotated[str | None, typer.Argument(help="Words of the question or the answer.", show_default=False)]
@@ -207,7 +208,7 @@ def _search(where: _Where, choice: Choice, limit: int) -> None:
     if where.as_json:
         print_json([as_plain(entry) for entry in found])
     elif not found:
-        err().print("no such entry; `switchgear cache stats` says how many there are")
+        err().print(NONE)
     else:
         out().print(entries_table(found, time.time()))
         if count > len(found):
@@ -241,7 +242,10 @@ def _search_near(where: _Where, choice: Choice, limit: int) -> None:
         whose = (
             f"user {markup(user)}, tenant {markup(tenant)}{'' if agent is None else f', agent {markup(agent)}'}"
         )
-        err().print(f"nothing is stored that this question could be compared with ({whose}, this configuration)")
+        err().print(
+            f"nothing is stored that this question could be compared with ({whose}, this configuration)",
+            soft_wrap=True,
+        )
 
 
 def _invalidate(where: _Where, selection: Selection, *, dry_run: bool) -> None:
@@ -259,9 +263,11 @@ def _invalidate(where: _Where, selection: Selection, *, dry_run: bool) -> None:
         examples = [as_plain(entry) for entry in done.examples]
         print_json({"count": done.count, "dry_run": done.dry_run, "examples": examples})
         return
-    if done.examples:
-        out().print(entries_table(done.examples, time.time()))
-    after = "would be forgotten; say --yes to do it" if dry_run and done.count else "forgotten"
+    if not done.count:
+        err().print(NONE)
+        return
+    out().print(entries_table(done.examples, time.time()))
+    after = "would be forgotten; say --yes to do it" if dry_run else "forgotten"
     err().print(f"{done.count:,} {_entry(done.count)} {after}")
 
 
