@@ -63,10 +63,12 @@ def stats_table(stats: CacheStats) -> RenderableType:
 def entries_table(entries: Sequence[Entry], now_s: float) -> Table:
     """Question, who answered, how old, how long still."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("question", "answer"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=SHORT)
-    for name in ("agent", "model", "age", "left", "tags"):
-        table.add_column(name, no_wrap=True)
+    for name, width in (("question", SHORT), ("answer", SHORT // 2)):
+        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=width)
+    # Their width is kept where the terminal is narrow: the texts are cut instead.
+    for name, width in (("agent", 10), ("model", 10), ("age", 6), ("left", 6)):
+        table.add_column(name, no_wrap=True, min_width=width)
+    table.add_column("tags", overflow="fold")
     for entry in entries:
         answer, source = entry.answer, entry.answer.provenance
         tags = "" if source is None else " ".join(f"{k}={v}" for k, v in sorted(source.tags.items()))
