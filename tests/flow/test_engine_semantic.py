@@ -27,7 +27,7 @@ from engine.events import Final, Routed, Token
 from engine.types import Answer
 from memory.errors import BackendUnavailable
 from tests.support.engines import engine_settings
-from tests.support.paraphrases import believe, one_encoder
+from tests.support.paraphrases import believe, doubt, one_encoder
 from tests.support.provider import Play, ScriptedProvider
 from tests.support.waiting import until_async
 
@@ -121,6 +121,28 @@ async def test_with_what_is_shipped_an_easy_rewording_is_served_and_other_questi
             answer = await w.ask(asked, agent="general")
             assert answer.verdict is not None, asked
             assert (answer.verdict.question, answer.source == "semantic_cache") == (stored, served), answer.verdict
+
+
+@pytest.mark.req("cache.verify", "cache.bound")
+async def test_a_model_is_asked_where_the_verifier_is_nearly_sure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its yes serves and its no does not; of personal data and of what a rule refused it hears nothing."""
+    monkeypatch.setattr(verifier_file, "load_verifier", doubt)
+    judge = {"cache": {"semantic": {"grey_role": "judge"}}, "roles": {"judge": ["n"]}}
+    async with world(tmp_path, **judge) as w:
+        await w.ask(ASKED)
+        w.provider.script(reply="YES", model="n")
+        yes = await w.ask(AGAIN)
+        w.provider.script(reply="NO", model="n")
+        no = await w.ask(THIRD)
+        asked = len(w.provider.requests_for("n"))
+        await w.ask(FLOUR)
+        await w.ask(FLOUR.replace("5", "50"))
+        await w.ask(ASKED, data_class="pii")
+        assert (asked, len(w.provider.requests_for("n"))) == (2, 2)
+    assert yes.verdict is not None
+    assert no.verdict is not None
+    assert (yes.source, yes.verdict.accepted, yes.verdict.detail) == ("semantic_cache", True, "a model was asked")
+    assert (no.source, no.verdict.accepted, no.verdict.rule) == ("model", False, "model")
 
 
 @pytest.mark.req("cache.scope", "cache.semantic")

@@ -51,21 +51,28 @@ class Told:
         return self
 
 
-class Believing:
-    """Stands in for a fitted verifier: whatever guard and cosine let through asks the same."""
+@dataclass(frozen=True, slots=True)
+class Verifies:
+    """Stands in for a fitted verifier: the same probability for whatever guard and cosine let through."""
 
-    accept = 0.85
-    version = "none"
+    says: float
+    accept: float = 0.85
+    version: str = "none"
 
     def probability(self, asked: Question, stored: Question) -> float:
         """Of any pair."""
         del asked, stored
-        return 0.999
+        return self.says
 
 
-def believe(*_: object) -> Believing:
-    """Stands in for ``engine.cache.verifier_file.load_verifier``."""
-    return Believing()
+def believe(*_: object) -> Verifies:
+    """Stands in for ``engine.cache.verifier_file.load_verifier``: sure of everything."""
+    return Verifies(0.999)
+
+
+def doubt(*_: object) -> Verifies:
+    """The same, sure of nothing."""
+    return Verifies(0.7)
 
 
 def question(text: str, degrees: float = 0.0) -> Question:
