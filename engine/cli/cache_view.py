@@ -66,7 +66,7 @@ def entries_table(entries: Sequence[Entry], now_s: float) -> Table:
     for name, width in (("question", SHORT), ("answer", SHORT // 2)):
         table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=width)
     # Their width is kept where the terminal is narrow: the texts are cut instead.
-    for name, width in (("agent", 10), ("model", 10), ("age", 6), ("left", 6)):
+    for name, width in (("agent", 10), ("age", 6), ("left", 6)):
         table.add_column(name, no_wrap=True, min_width=width)
     table.add_column("tags", overflow="fold")
     for entry in entries:
@@ -76,7 +76,6 @@ def entries_table(entries: Sequence[Entry], now_s: float) -> Table:
             markup(_line(answer.question)),
             "[yellow]refused by its model[/]" if answer.refused else markup(_line(answer.text)),
             markup(answer.decision.agent),
-            markup(answer.model or "handler"),
             span(now_s - answer.stored_at_s),
             span(entry.ttl_s),
             markup(tags),
