@@ -210,7 +210,7 @@ def _search(where: _Where, choice: Choice, limit: int) -> None:
     elif not found:
         err().print(NONE)
     else:
-        out().print(entries_table(found, time.time()))
+        out().print(entries_table(found, time.time(), out().width))
         if count > len(found):
             err().print(f"{count - len(found):,} more; --limit shows them")
 
@@ -266,7 +266,7 @@ def _invalidate(where: _Where, selection: Selection, *, dry_run: bool) -> None:
     if not done.count:
         err().print(NONE)
         return
-    out().print(entries_table(done.examples, time.time()))
+    out().print(entries_table(done.examples, time.time(), out().width))
     after = "would be forgotten; say --yes to do it" if dry_run else "forgotten"
     err().print(f"{done.count:,} {_entry(done.count)} {after}")
 

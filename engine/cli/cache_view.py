@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _ANSWER = TypeAdapter(CachedAnswer)
 MIB = 1 << 20
-SHORT = 60
+SHORT, OTHERS = 30, 44
+"""Columns for question and answer at least, and for the rest with its gaps."""
 GUARD = "the guard: these words make two questions of it"
 WHO = {
     "similarity": "the distance: the encoder sees two topics",
@@ -60,15 +61,14 @@ def stats_table(stats: CacheStats) -> RenderableType:
     return table
 
 
-def entries_table(entries: Sequence[Entry], now_s: float) -> Table:
-    """Question, who answered, how old, how long still."""
+def entries_table(entries: Sequence[Entry], now_s: float, width: int) -> Table:
+    """Question, who answered, how old, how long still, on a terminal of ``width`` columns."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name, width in (("question", SHORT), ("answer", SHORT // 2)):
-        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=width)
-    # Their width is kept where the terminal is narrow: the texts are cut instead.
-    for name, width in (("agent", 10), ("age", 6), ("left", 6)):
-        table.add_column(name, no_wrap=True, min_width=width)
-    table.add_column("tags", overflow="fold")
+    text = max(SHORT, width - OTHERS)  # the texts are cut where the terminal is narrow, the rest is not
+    for name, most in (("question", 3 * text // 5), ("answer", 2 * text // 5)):
+        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=most)
+    for name in ("agent", "age", "left", "tags"):
+        table.add_column(name, no_wrap=True)
     for entry in entries:
         answer, source = entry.answer, entry.answer.provenance
         tags = "" if source is None else " ".join(f"{k}={v}" for k, v in sorted(source.tags.items()))

@@ -18,7 +18,7 @@ from engine.types import Verdict
 from memory.errors import BackendUnavailable
 from tests.support.clock import FakeClock
 
-RULES = BoundSettings(judge_min=100, agents_max=3)
+RULES = BoundSettings(judge_min=100, agents_max=3, delta=0.02)
 TODAY_S = 20_000.0 * DAY_S
 
 
