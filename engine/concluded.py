@@ -17,7 +17,6 @@ from engine.types import Answer, Attempt, Decision, Request, Source, Verdict
 
 WORDS = re.compile(r"\s*\S+\s*")
 CUT = "length"
-PLAIN = Decision(agent="", strategy="single", confidence=0.0, reason="never decided")
 
 
 def conclude(state: RunState, request: Request, *, degraded: tuple[str, ...], trace_id: str) -> Answer:
@@ -73,17 +72,23 @@ def record_of(answer: Answer, request: Request, *, stored_at_s: float, provenanc
 
 
 def refusal_of(
-    refused: RejectedByModel, request: Request, *, decision: Decision | None, stored_at_s: float
+    refused: RejectedByModel,
+    request: Request,
+    *,
+    decision: Decision,
+    stored_at_s: float,
+    provenance: Provenance,
 ) -> CachedAnswer:
     """What is stored of a model's refusal, so that the same request is refused again at no price."""
     free = tuple(replace(attempt, usage=Usage(), cost=Money()) for attempt in refused.attempts)
     return CachedAnswer(
         text="",
-        decision=PLAIN if decision is None else decision,
+        decision=decision,
         model=None,
         usage=Usage(),
         stored_at_s=stored_at_s,
         question=request.question,
+        provenance=provenance,
         refused=free,
     )
 

@@ -66,8 +66,8 @@ class Keeping:
 
     rule: Callable[[Ended], Keep | DoNotKeep]
     ended: Callable[[Request, Answer], Ended]
-    provenance: Callable[[Request, Answer, bool], Provenance]
-    """The flag says whether the answer is from live data."""
+    provenance: Callable[[Request, str, bool], Provenance]
+    """By the agent's name; the flag says whether the answer is from live data."""
     refusal_ttl_s: int
 
 
@@ -118,7 +118,8 @@ class Fresh:
         except RejectedByModel as refused:
             if request.data_class in PERSONAL:
                 raise
-            kept = refusal_of(refused, request, decision=seen.decision, stored_at_s=time.time())
+            source = self.keeping.provenance(request, seen.decision.agent, False)
+            kept = refusal_of(refused, request, decision=seen.decision, stored_at_s=time.time(), provenance=source)
             self.gateway.keep(admitted, kept, sharing="user", ttl_s=self.keeping.refusal_ttl_s)
             raise
         self._keep(admitted, answer)
@@ -129,7 +130,7 @@ class Fresh:
         ruling = self.keeping.rule(self.keeping.ended(request, answer))
         if isinstance(ruling, DoNotKeep):
             return
-        provenance = self.keeping.provenance(request, answer, ruling.live)
+        provenance = self.keeping.provenance(request, answer.decision.agent, ruling.live)
         record = record_of(answer, request, stored_at_s=time.time(), provenance=provenance)
         self.gateway.keep(admitted, record, sharing=ruling.sharing, ttl_s=ruling.ttl_s)
 

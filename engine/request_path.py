@@ -94,12 +94,12 @@ def _keeping(settings: Settings, roster: Roster, policy: Policy) -> Keeping:
             own_handler=not isinstance(agent, PromptedAgent),
         )
 
-    def provenance(request: Request, answer: Answer, live: bool) -> Provenance:
+    def provenance(request: Request, agent: str, live: bool) -> Provenance:
         return Provenance(
             by=user_of(request.principal),
             tenant=tenant_of(request.principal.tenant_id),
-            agent=answer.decision.agent,
-            agent_version=policy.version_of(answer.decision.agent),
+            agent=agent,
+            agent_version=policy.version_of(agent),
             request_id=request.id,
             tags=request.tags,
             live=live,

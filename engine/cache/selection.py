@@ -23,8 +23,7 @@ class Selection:
     owner: str | None = None
     """32 hex digits (``engine.cache.fingerprint``)."""
     by: str | None = None
-    """32 hex digits of the user whose request it answered, shared entries included. A stored refusal says only
-    where it lies, which is with that user."""
+    """32 hex digits of the user whose request it answered, shared entries included."""
     tenant: str | None = None
     """32 hex digits of the tenant (``tenant_of``)."""
     everything: bool = False
@@ -50,7 +49,7 @@ def selects(selection: Selection, entry: Entry, *, now_s: float) -> bool:
         selection.older_than_s is None or age_s > selection.older_than_s,
         needle is None or needle in answer.question.casefold() or needle in answer.text.casefold(),
         selection.owner is None or entry.place.owner == selection.owner,
-        selection.by is None or selection.by == (entry.place.owner if source is None else source.by),
+        selection.by is None or (source is not None and source.by == selection.by),
         selection.tenant is None or (source is not None and source.tenant == selection.tenant),
     )
     return not selection.is_empty and all(conditions)

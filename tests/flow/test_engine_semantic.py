@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 
 from configs.catalogue import AgentCapability
+from configs.kernel import Principal
 from engine import compose
 from engine.app import Engine
 from engine.cache import verifier_file
 from engine.cache.dictionary import dictionary
+from engine.cache.fingerprint import user_of
 from engine.cache.question import unpack
 from engine.cache.selection import Selection
 from engine.cache.store import RedisAnswerCache
 from engine.cache.verifier_file import load_verifier
 from engine.cached import Entry, Lookup, Observation
+from engine.errors import RejectedByModel
 from engine.events import Final, Routed, Token
 from engine.types import Answer
 from memory.errors import BackendUnavailable
@@ -306,6 +309,22 @@ async def test_an_agent_that_is_registered_anew_forgets(tmp_path: Path):
     assert [one.source for one in changed] == ["model", "semantic_cache"]
     assert changed[1].text == changed[0].text
     assert len(versions) == 2
+
+
+@pytest.mark.req("cache.write")
+async def test_a_users_stored_refusals_are_forgotten_with_the_user(tmp_path: Path):
+    """They hold a question, too: found by user and tenant, not by another one's, and never by meaning."""
+    async with world(tmp_path) as w:
+        w.provider.script(Play(status=400, body="{}"), Play(reply="after all"))
+        with pytest.raises(RejectedByModel):
+            await w.ask(ASKED, tags={"team": "red"})
+        assert (await w.ask(AGAIN)).source == "model"
+        mine = Selection(by=user_of(Principal(user_id="ada", tenant_id="acme")), tags={"team": "red"})
+        other = Selection(by=user_of(Principal(user_id="ada", tenant_id="other")))
+        desk = w.engine.cache
+        counts = [(await desk.invalidate(one, dry_run=False, examples=0)).count for one in (other, mine)]
+        assert counts == [0, 1]
+        assert (await w.ask(ASKED)).source == "semantic_cache"  # of the other words, which were answered
 
 
 @pytest.mark.req("cache.bound")

@@ -81,15 +81,14 @@ def test_a_shared_entry_is_its_writers_too():
 
 
 @pytest.mark.req("cache.write")
-def test_a_stored_refusal_is_found_by_its_user_and_agent_and_by_nothing_it_does_not_say():
-    """It has no provenance: the place it lies at is its user's, its decision names the agent."""
-    refusal = entry(place("?"), replace(ANSWER, question="boo?", provenance=None))
-    assert means(Selection(by=place("?").owner), refusal)
-    assert means(Selection(agent=ANSWER.decision.agent), refusal)
+def test_an_entry_without_provenance_is_found_by_what_it_says_and_by_nothing_else():
+    """Its decision names the agent; whose it was and under which tags nobody knows."""
+    bare = entry(place("?"), replace(ANSWER, question="boo?", provenance=None))
+    assert means(Selection(agent=ANSWER.decision.agent), bare)
     for unknown in (
-        Selection(by=digits("bob", length=32)),
+        Selection(by=ANN),
         Selection(agent_version=""),
         Selection(tenant=TENANT),
         Selection(tags={"team": ""}),
     ):
-        assert not means(unknown, refusal)
+        assert not means(unknown, bare)

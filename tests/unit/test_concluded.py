@@ -10,7 +10,7 @@ import pytest
 from configs.kernel import Money, Outcome, Principal, Usage
 from configs.settings import Settings
 from engine.cached import Provenance
-from engine.concluded import PLAIN, answer_of, conclude, pieces, record_of, refusal_of
+from engine.concluded import answer_of, conclude, pieces, record_of, refusal_of
 from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExceeded, RejectedByModel
 from engine.gateway.admit import Options, build_request
 from engine.types import Attempt, Decision, Leg
@@ -118,9 +118,9 @@ def test_what_is_stored_comes_back_free_and_as_the_next_requests_own():
 
 @pytest.mark.req("cache.write")
 def test_a_stored_refusal_is_raised_again_at_no_price():
-    """The attempts that explain it stay, their costs do not; without a decision there is a plain one."""
+    """The attempts that explain it stay, their costs do not; whose it is stands with it."""
     refused = RejectedByModel((failed(Outcome.POLICY),))
-    record = refusal_of(refused, REQUEST, decision=DECISION, stored_at_s=5.0)
+    record = refusal_of(refused, REQUEST, decision=DECISION, stored_at_s=5.0, provenance=SOURCE)
     with pytest.raises(RejectedByModel) as raised:
         answer_of(record, REQUEST, source="exact_cache", trace_id="t")
     (attempt,) = raised.value.attempts
@@ -130,8 +130,7 @@ def test_a_stored_refusal_is_raised_again_at_no_price():
         Money(),
         Usage(),
     )
-    assert record.decision == DECISION
-    assert refusal_of(refused, REQUEST, decision=None, stored_at_s=5.0).decision == PLAIN
+    assert (record.decision, record.provenance, record.question) == (DECISION, SOURCE, "Why?")
 
 
 @pytest.mark.req("cache.stream")
