@@ -62,7 +62,10 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
     shares = [1.0 - unexplained[side] / total[side] for side in (0, 1)]
     heaviest = [max(each.values(), default=0.0) for each in left]
     counts = [len(each) for each in left]
-    rivals, opposed = _conflicts(left[0], left[1])
+    common = _jaccard(a.stems, b.stems)
+    nothing_left = not left[0] and not left[1]
+    # Looking words up in pairs is what takes time, and for rewordings nothing is learned from it.
+    rivals, opposed = _conflicts(left[0], left[1]) if common >= SMALL_EDIT else (0, 0)
     both = a.heavy.keys() | b.heavy.keys()
     lengths = sorted((len(a.words), len(b.words)))
     shorter, longer = (math.log1p(length) for length in lengths)
@@ -91,7 +94,7 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
         min(len((a.numbers & left[0].keys()) | (b.numbers & left[1].keys())), 4),
         _jaccard(a.grams, b.grams),
         _order(a, b),
-        _jaccard(a.stems, b.stems),
+        common,
         float(a.asks == b.asks),
         float("why" in asks and a.asks != b.asks),
         float("how" in asks and a.asks != b.asks),
@@ -103,7 +106,7 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
         shorter,
         (lengths[0] + 2) / (lengths[1] + 2),
         min(abs(a.sentences - b.sentences), 4),
-        float(not left[0] and not left[1]),
+        float(nothing_left),
         float(bool(left[0]) != bool(left[1])),
         float(counts == [1, 1]),
         float(a.stems == b.stems),

@@ -33,7 +33,7 @@ class Logistic:
 
     def odds(self, rows: Floats) -> Floats:
         """Shape (n,) for rows of shape (n, features)."""
-        return rows @ self.weights + self.bias
+        return np.einsum("ij,j->i", rows, self.weights) + self.bias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ UP: Final = frozenset(
 FREE: Final = frozenset({"explained_synonym", "explained_related", "explained_typo", "length_low", "one_sided"})
 OF_EDITS: Final = frozenset(
     {
-        *("explained_synonym", "explained_related", "explained_typo"),
+        *("explained_synonym", "explained_related", "explained_typo", "rivals", "opposed"),
         *("asks_same", "asks_why", "asks_how", "asks_fact", "asks_yes"),
     }
 )
@@ -114,7 +114,10 @@ def moved(part: Logistic, limit: float, accept: float) -> Logistic:
 
 
 def _fit(examples: Examples, penalty: float, *, rewording: bool) -> Logistic:
-    """Both labels weigh the same whatever their number; features are scaled by how much they vary."""
+    """Both labels weigh the same whatever their number; features are scaled by how much they vary.
+
+    Sums by NumPy itself, not by the linear algebra library: its result depends on how many threads it has.
+    """
     rows, same = examples.rows, examples.same
     if same.all() or not same.any():
         return Logistic(weights=np.zeros(len(NAMES)), bias=0.0)
@@ -124,15 +127,17 @@ def _fit(examples: Examples, penalty: float, *, rewording: bool) -> Logistic:
     weights: Floats = np.where(same, 0.5 / float(same.sum()), 0.5 / float((~same).sum()))
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        margins = signs * (scaled @ flat[:-1] + flat[-1])
+        margins = signs * (np.einsum("ij,j->i", scaled, flat[:-1]) + flat[-1])
         slopes = -weights * signs / (1.0 + np.exp(np.clip(margins, -BOUND, BOUND)))
-        value = float(weights @ np.logaddexp(0.0, -margins)) + 0.5 * penalty * float(flat[:-1] @ flat[:-1])
-        return value, np.append(scaled.T @ slopes + penalty * flat[:-1], slopes.sum())
+        value = float((weights * np.logaddexp(0.0, -margins)).sum()) + 0.5 * penalty * float(
+            (flat[:-1] ** 2).sum()
+        )
+        return value, np.append(np.einsum("ij,i->j", scaled, slopes) + penalty * flat[:-1], slopes.sum())
 
     bounds = [_bounds(name, rewording=rewording) for name in NAMES]
     found, _ = minimum(loss, np.zeros(len(NAMES) + 1), bounds=[*bounds, (-BOUND, BOUND)])
     slopes = found[:-1] / spread
-    return Logistic(weights=slopes, bias=float(found[-1] - slopes @ middle))
+    return Logistic(weights=slopes, bias=float(found[-1] - (slopes * middle).sum()))
 
 
 def _bounds(name: str, *, rewording: bool) -> tuple[float, float]:

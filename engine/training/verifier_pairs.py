@@ -17,6 +17,7 @@ from engine.training.pairs.pair import Pair
 
 Vectors = NDArray[np.float32]
 CHUNK: Final = 1_024
+DECIMALS: Final = 3
 CLOSER_IS_THE_SAME: Final = 0.9
 """Cosine from which two questions of different families may well be the same one, unlabelled."""
 
@@ -82,7 +83,8 @@ def strangers(pairs: Sequence[Pair], vectors: Mapping[str, Vectors], count: int)
     found: list[Pair] = []
     for start in range(0, len(anchors), CHUNK):
         rows = slice(start, start + CHUNK)
-        near = stacked[rows] @ stacked.T
+        # Rounded: the last bits of a product depend on how many threads the library has.
+        near = np.round(stacked[rows] @ stacked.T, DECIMALS)
         near[(of[rows, None] == of) | (near >= CLOSER_IS_THE_SAME)] = -1.0
         nearest: list[list[int]] = np.argsort(-near, axis=1, kind="stable")[:, :count].tolist()
         for place, others in enumerate(nearest):
