@@ -9,6 +9,7 @@ from engine.contract import Finished, Observer
 from engine.fleet import Fleet
 from engine.learning.results import results_of
 from engine.routing.explore import context_of
+from engine.types import SHADOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Aftermath:
         asyncio.get_running_loop().call_soon(self._take, finished)
 
     def _take(self, finished: Finished) -> None:
-        self.fleet.splits.observe(finished)
+        if SHADOW not in finished.request.tags:  # its user was counted with the request that it checks
+            self.fleet.splits.observe(finished)
         self.fleet.learned.record(results_of(finished.attempts, _context(finished) if self.in_context else ()))
         if self.keep is not None:
             self.keep(finished)

@@ -22,7 +22,7 @@ from configs.load import load_settings
 from configs.settings import Settings
 from engine.ask import AskOptions, Prompt, ask
 from engine.batch import answer_all
-from engine.cache_desk import CacheDesk, Neighbour
+from engine.cache_desk import CacheDesk
 from engine.compose import open_parts
 from engine.contract import BreakerState, BreakerView
 from engine.desk import TicketDesk
@@ -101,13 +101,6 @@ class Engine:
     def cache(self) -> CacheDesk:
         """The answer cache as operators see it: stats, entries, explain, invalidate."""
         return self._parts.cache
-
-    async def cached_near(
-        self, prompt: Prompt, *, limit: int, **options: Unpack[AskOptions]
-    ) -> tuple[Neighbour, ...]:
-        """Stored questions near ``prompt`` that this user might be served from, each with its verdict."""
-        request = await self._request(prompt, options)
-        return await self._parts.cache.near(request, limit)
 
     @property
     def history(self) -> History | None:

@@ -22,14 +22,11 @@ from engine.cache.agree import Text, agree
 from engine.cache.bounded import Bound
 from engine.cache.tally_sync import TallySync
 from engine.cached import AnswerCache, CachedAnswer, Match
-from engine.types import Answer, Request
+from engine.types import SHADOW, Answer, Request
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SHADOW = "switchgear.shadow"
-"""Tag of a request that only checks another one; its value is that one's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

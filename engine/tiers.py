@@ -156,20 +156,23 @@ def _load_judge(settings: Settings, degraded: dict[str, str]) -> tuple[Judge, fl
     except ArtifactRefused as refused:
         log.warning("paraphrases are not served: %s", refused)
         degraded["semantic_cache"] = refused.message
-        return partial(_refuse, refused.message), NEVER
+        return partial(_guard_alone, refused.message), NEVER
     accept = verifier.accept if semantic.accept is None else semantic.accept
     floor = semantic.similarity_min
     return partial(judge, verifier=verifier, threshold=accept, grey=semantic.grey_from, floor=floor), accept
 
 
-def _refuse(why: str, asked: Question, stored: Question) -> Verdict:
-    """Where nobody can verify, nothing is served."""
+def _guard_alone(why: str, asked: Question, stored: Question) -> Verdict:
+    """Where nobody can verify, nothing is served; the guard still says what it sees."""
+    from engine.cache.guard.rules import refuse  # noqa: PLC0415 - loaded by now
+
+    refused = refuse(asked.text, stored.text)
     return Verdict(
         accepted=False,
-        rule="verifier",
-        detail=why,
+        rule="verifier" if refused is None else refused.rule,
+        detail=why if refused is None else refused.detail,
         similarity=float(asked.vector @ stored.vector),
         probability=None,
-        threshold=1.0,
+        threshold=NEVER,
         question=stored.text,
     )

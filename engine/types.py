@@ -19,6 +19,8 @@ PERSONAL: frozenset[DataClass] = frozenset({"pii", "phi"})
 """Classes that stay on local models, fallbacks included (admit.data)."""
 Touch = Literal["guard_flag", "memory", "side_effect", "live_data"]
 """What an answer has to do with beside its question and its model; it decides what may be stored (cache.write)."""
+SHADOW = "switchgear.shadow"
+"""Tag of a request that only checks what the semantic cache served; its value is the checked one's id."""
 Priority = Literal["high", "normal", "low"]
 OnUnavailable = Literal["error", "queue"]
 

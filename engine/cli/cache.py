@@ -19,6 +19,7 @@ from engine.cli.loop import run
 
 if TYPE_CHECKING:
     from engine.app import Engine
+    from engine.ask import AskOptions
     from engine.cache.selection import Selection
     from engine.cache_desk import Invalidated, Neighbour
     from engine.cli.cache_choice import Choice
@@ -230,8 +231,12 @@ def _search_near(where: _Where, choice: Choice, limit: int) -> None:
         )
     user, tenant = choice.user or "local", choice.tenant or DEFAULT_TENANT
 
+    from engine.ask import ask  # noqa: PLC0415 - keeps --help light
+
     async def look(engine: Engine) -> tuple[Neighbour, ...]:
-        return await engine.cached_near(words, limit=limit, user_id=user, tenant_id=tenant, agent=agent)
+        known = [one.name for one in engine.agents]
+        options: AskOptions = {"user_id": user, "tenant_id": tenant, "agent": agent}
+        return await engine.cache.near(await ask(words, options, engine.settings, known), limit)
 
     found = _with_engine(where, "reading the question", look)
     if where.as_json:

@@ -23,8 +23,8 @@ from engine.cached import Match, Observation
 from engine.errors import AllRoutesUnavailable
 from engine.gateway.admit import Options, build_request
 from engine.lineage import within_parent
-from engine.shadow import SHADOW, Checks, Shadows
-from engine.types import Answer, Request, Verdict
+from engine.shadow import Checks, Shadows
+from engine.types import SHADOW, Answer, Request, Verdict
 from memory.errors import BackendUnavailable
 from tests.support.answer_caches import DECISION, answer, at_angle, entry, lookup, place
 from tests.support.clock import FakeClock
