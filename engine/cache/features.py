@@ -71,7 +71,6 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
     shorter, longer = (math.log1p(length) for length in lengths)
     distance = -math.log(max(1.0 - cosine, NEAREST))
     names = len((a.names & left[0].keys()) | (b.names & left[1].keys()))
-    asks = {a.asks, b.asks}
     values = (
         cosine,
         max(0.0, cosine - 0.9),
@@ -95,11 +94,7 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
         _jaccard(a.grams, b.grams),
         _order(a, b),
         common,
-        float(a.asks == b.asks),
-        float("why" in asks and a.asks != b.asks),
-        float("how" in asks and a.asks != b.asks),
-        float(bool(asks & {"when", "where", "who"}) and a.asks != b.asks),
-        float("yes" in asks and a.asks != b.asks),
+        *_asking(a, b),
         min(abs(a.negated - b.negated), 2),
         len(a.persons ^ b.persons),
         min(len(a.limits ^ b.limits), 4),
@@ -117,6 +112,18 @@ def compare(a: Profile, b: Profile, cosine: float) -> NDArray[np.float64]:
         distance * longer,
     )
     return np.array(values, dtype=np.float64)
+
+
+def _asking(a: Profile, b: Profile) -> tuple[float, ...]:
+    """Whether the same kind of answer is wanted, and which kinds meet where it is not."""
+    asks, same = {a.asks, b.asks}, a.asks == b.asks
+    return (
+        float(same),
+        float("why" in asks and not same),
+        float("how" in asks and not same),
+        float(bool(asks & {"when", "where", "who"}) and not same),
+        float("yes" in asks and not same),
+    )
 
 
 def _explained(a: Profile, b: Profile) -> tuple[dict[str, int], tuple[dict[str, float], dict[str, float]]]:
