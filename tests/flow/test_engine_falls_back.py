@@ -157,7 +157,7 @@ async def test_leaving_a_stream_closes_the_providers_connection(tmp_path: Path):
                     if isinstance(event, Token):
                         break
             await provider.requests[0].wait_disconnected(1.0)
-            ledger = engine._parts.run.ledger
+            ledger = engine._parts.run.fresh.ledger
             assert isinstance(ledger, DenyingLedger)
             assert ledger.held.micros == 0
             assert ledger.spent.micros > 0

@@ -81,7 +81,7 @@ class Lab:
 
     async def assert_clean(self) -> None:
         """Nothing held, no connection left open, no complaint, and the next healthy request is answered."""
-        ledger = self.engine._parts.run.ledger
+        ledger = self.engine._parts.run.fresh.ledger
         assert isinstance(ledger, DenyingLedger)
         assert ledger.held.micros == 0
         assert (await self.ask(GOOD)).ended == GOOD

@@ -18,6 +18,7 @@ from configs.load import load_settings
 from configs.settings import RedisSettings
 from engine.cache.redis_tally import RedisTallies
 from engine.cache.tally import day_of
+from engine.cache.verifier_file import generation_of
 from engine.cli.cache_sums import CacheReport, false_hits_of, lines_of, lookups_of, notes_of, refusals_of
 from engine.cli.report_cache import read_report, report_table, write_report
 from engine.history.contract import HistoryRow
@@ -161,9 +162,11 @@ def test_counters_come_from_the_shared_state_and_are_a_note_when_it_is_gone(
         redis = settings.redis.model_copy(update={"state_url": SecretStr(url), "timeout_s": 20.0})
         return read_report(settings.model_copy(update={"redis": redis}), {}, 60.0, 10)
 
+    verifier = generation_of(None)
+
     async def counted() -> None:
         async with connect(redis_state_url, None, RedisSettings(timeout_s=20)) as client:
-            tallies = RedisTallies(client, settings.cache.bound, timeout_s=20, generation="")
+            tallies = RedisTallies(client, settings.cache.bound, timeout_s=20, generation=verifier)
             await tallies.add(day_of(now_s), COUNTS)
 
     asyncio.run(counted())
