@@ -14,6 +14,7 @@ from configs.errors import ConfigError
 from configs.load import load_settings
 from configs.redact import holds_secret, shown
 from configs.yaml_tree import parse_yaml
+from tests.support.config import catalogues_read_once
 
 PUNCTUATION = "ab:-[]{}&*!?|>'\"#%@\\ \n\t0.\x00"
 texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
@@ -55,7 +56,8 @@ def test_any_tree_of_values_is_settings_or_a_config_error(tree: dict[str, object
 def outcome(config_file: Path | None = None, overrides: dict[str, object] | None = None) -> str:
     """How loading ends: with settings that have a default chain, with a refusal that has problems, or else."""
     try:
-        loaded = load_settings(config_file=config_file, environ={}, overrides=overrides)
+        with catalogues_read_once():
+            loaded = load_settings(config_file=config_file, environ={}, overrides=overrides)
     except ConfigError as exc:
         return "problems" if exc.problems else "an empty refusal"
     return "settings" if loaded.roles["default"] else "empty settings"
