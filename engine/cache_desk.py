@@ -123,7 +123,7 @@ class CacheDesk:
         if question is None:
             raise InvalidInput(
                 f"the encoder cannot read {text[:32]!r}",
-                hint="write a sentence in a language that it knows",
+                hint="write a sentence or two in a language that it knows",
                 code="unreadable_question",
             )
         return question

@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from configs.settings import Settings
 from engine.answer_cache import OpenCache
 from engine.cache.bound import NEVER
@@ -100,7 +102,7 @@ def make_tiers(
 
     judge = Once(load)
     stack.push_async_callback(judge.settle)
-    read = partial(_read, needs, settings)
+    read = partial(read_question, needs, settings)
     desk = CacheDesk(
         store=None if opened is None else opened.store,
         read=read,
@@ -127,14 +129,18 @@ def make_tiers(
     return CacheParts(tiers=tiers, flights=flights, watch=shadows, desk=desk, tallies=tallies)
 
 
-async def _read(needs: TierNeeds, settings: Settings, text: str) -> Question | None:
-    """``Read`` through the encoder that everybody shares."""
+async def read_question(needs: TierNeeds, settings: Settings, text: str) -> Question | None:
+    """``Read`` through the encoder that everybody shares; ``None`` for what has no meaning to compare."""
     try:
         reading = await needs.reader.aread(text)
     except (ModelFileError, EmbeddingInvalid) as exc:
         needs.degraded["semantic_cache"] = exc.message
         return None
+    if reading.cut:  # whatever its end asks, the vector would be the same
+        return None
     if reading.familiarity < settings.routing.familiarity_min or not reading.vector.any():
+        return None
+    if not np.isfinite(reading.vector).all():  # compared with anything it is neither near nor far
         return None
     return Question(text=text, vector=reading.vector)
 

@@ -16,7 +16,7 @@ from engine.cached import AnswerCache, Lookup, Match, Near, Observation
 from engine.types import Verdict
 
 Read = Callable[[str], Awaitable[Question | None]]
-"""A question as the encoder sees it; ``None`` when it cannot, or does not know the language."""
+"""A question as the encoder sees it; ``None`` when it cannot, not in full, or does not know the language."""
 Ask = Callable[[str, str], Awaitable[bool]]
 """Whether a model says that both ask the same; ``False`` when it cannot be asked."""
 

@@ -29,6 +29,8 @@ class Reading:
     """Shape (384,), length 1; all zeros when the encoder could not read the text (fault 45)."""
     familiarity: float
     """0 to 1: how much of the text is in a language the encoder knows."""
+    cut: bool = False
+    """The encoder did not read all of it: texts that differ behind the cut have the same vector."""
 
 
 class TextEncoder(Protocol):

