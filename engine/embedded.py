@@ -28,6 +28,8 @@ class Hold:
     def __init__(self, start: Callable[[], Awaitable[Attachment]]) -> None:
         self._start = start
         self._once = Once(start)
+        self._gone: Attachment | None = None
+        """What is being replaced."""
 
     async def get(self) -> Attachment:
         """The attachment, made if there is none. Raises what ``start`` raises."""
@@ -40,23 +42,27 @@ class Hold:
     async def renew(self, gone: Attachment | None) -> Attachment:
         """Attach anew in place of ``gone``; of several who noticed at the same time, the first one does it.
 
-        The old attachment is left only after the new one is there, so that a living server is never stopped.
+        Whoever comes while that goes on waits for it, and the next caller tries again what has failed. The old
+        attachment is left only after the new one is there, so that a living server is never stopped.
         """
-        if self._once.peek() is gone:
-            self._once = Once(self._start)
-            try:
-                return await self._once.get()
-            finally:
-                if gone is not None:
-                    gone.abandon()
+        if gone is not None and self._once.peek() is gone:
+            self._gone = gone
+            self._once = Once(self._replace)
         return await self._once.get()
+
+    async def _replace(self) -> Attachment:
+        attachment = await self._start()
+        if self._gone is not None:
+            self._gone.abandon()
+            self._gone = None
+        return attachment
 
     async def leave(self) -> None:
         """Stop using the backend."""
         await self._once.settle()
-        attachment = self._once.peek()
-        if attachment is not None:
-            await attachment.leave()
+        for attachment in (self._gone, self._once.peek()):
+            if attachment is not None:
+                await attachment.leave()
 
 
 class ReattachingCache:
