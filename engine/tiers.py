@@ -91,8 +91,9 @@ def make_tiers(
     tallies = TallySync(
         rules.bound, None if opened is None else needs.state.tallies, clock=time.monotonic, now_s=time.time
     )
-    stack.push_async_callback(tallies.aclose)
     METER.add(tallies)
+    stack.callback(METER.gone, tallies)  # once it has closed, after whoever might still count
+    stack.push_async_callback(tallies.aclose)
     bound = Bound(rules.bound, tallies, chance=random.random)
 
     async def load() -> Judge:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
 from typing import Final, Protocol
-from weakref import WeakSet
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
@@ -34,26 +34,42 @@ class Counted(Protocol):
 
 
 class CacheMeter:
-    """The metrics of all engines of one process. An engine that is gone takes its lookups along."""
+    """The metrics of all engines of one process. What an engine counted stays when it is gone.
+
+    Somebody collects in a thread of their own while engines come and go.
+    """
 
     def __init__(self) -> None:
-        self._counted: WeakSet[Counted] = WeakSet()
+        self._counted: set[Counted] = set()
+        self._gone: Counter[tuple[str, str]] = Counter()
+        self._changing = Lock()
         self._watched = False
 
     def add(self, counted: Counted) -> None:
-        """Count one more engine in."""
-        self._counted.add(counted)
+        """Count one more engine in, until it is ``gone``."""
+        with self._changing:
+            self._counted.add(counted)
         if not self._watched:
             self._watched = True
             watch_cache(get_meter("switchgear"), self.lookups, self.rates)
 
+    def gone(self, counted: Counted) -> None:
+        """Its engine has closed. A counter that fell would look like a restart: its lookups stay."""
+        with self._changing:
+            if counted in self._counted:
+                self._counted.remove(counted)
+                self._gone.update(counted.lookups())
+
     def lookups(self) -> Mapping[tuple[str, str], int]:
-        """Of all engines together."""
-        return sum((Counter(one.lookups()) for one in self._counted), Counter[tuple[str, str]]())
+        """Of all engines together, since the process began."""
+        with self._changing:
+            return sum((Counter(one.lookups()) for one in self._counted), self._gone.copy())
 
     def rates(self) -> Mapping[str, tuple[float, float, float]]:
         """All replicas' counts, so whichever engine knows them has them all."""
-        return {name: rate for one in self._counted for name, rate in one.rates().items()}
+        with self._changing:
+            counted = tuple(self._counted)
+        return {name: rate for one in counted for name, rate in one.rates().items()}
 
 
 def watch_cache(meter: Meter, lookups: Lookups, rates: Rates) -> None:

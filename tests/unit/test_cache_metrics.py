@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+import weakref
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from opentelemetry.metrics import NoOpMeter
@@ -10,8 +15,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from configs.caching import BoundSettings
+from configs.settings import Settings
 from engine.cache.tally_sync import TallySync
 from engine.telemetry.cache_metrics import CacheMeter, watch_cache
+from engine.tiers import METER, TierNeeds, make_tiers
 from tests.support.clock import FakeClock
 
 
@@ -59,14 +66,34 @@ def test_without_a_meter_provider_nothing_is_asked():
 
 
 @pytest.mark.req("cache.bound")
-def test_engines_of_one_process_are_counted_together_and_one_that_is_gone_no_more(clock: FakeClock):
-    """Instruments cannot be taken back, so they ask whoever is there."""
+def test_lookups_of_an_engine_that_is_gone_stay_counted(clock: FakeClock):
+    """A monotonic counter never falls, whether an engine closes once or twice; its rates go with it."""
     meter = CacheMeter()
     first, second = (TallySync(BoundSettings(), None, clock=clock, now_s=clock) for _ in range(2))
     for tallies in (first, second):
         meter.add(tallies)
         tallies.looked("exact", "hit")
+    second.count("python", "high.right", "served.right")
     assert meter.lookups() == {("exact", "hit"): 2}
-    del second, tallies
-    assert meter.lookups() == {("exact", "hit"): 1}
+    assert meter.rates()[""][0] == 0.0
+    for _ in range(2):
+        meter.gone(second)
     assert meter.rates() == {}
+    first.looked("exact", "hit")
+    assert meter.lookups() == {("exact", "hit"): 3}
+
+
+@pytest.mark.req("cache.bound")
+async def test_an_engine_that_closes_takes_nothing_off_the_counter(tmp_path: Path):
+    """What its cache's parts counted before is there after, also of those made without a store."""
+    before = METER.lookups().get(("exact", "miss"), 0)
+    async with AsyncExitStack() as stack:
+        needs = cast("TierNeeds", SimpleNamespace(degraded={}, state=None, lookup_of=None))
+        parts = make_tiers(Settings(data_dir=tmp_path), None, needs, stack)
+        parts.tallies.looked("exact", "miss")
+        assert METER.lookups()["exact", "miss"] == before + 1
+    kept = weakref.ref(parts.tallies)
+    del parts, stack
+    gc.collect()
+    assert METER.lookups()["exact", "miss"] == before + 1
+    assert kept() is None
