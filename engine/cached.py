@@ -53,6 +53,13 @@ class Lookup:
         return (self.own,) if self.shared is None else (self.own, self.shared)
 
     @property
+    def landing(self) -> Lookup:
+        """Where an answer may lie that everybody aboard one flight may have."""
+        if not self.common or self.shared is None:
+            return self
+        return Lookup(own=self.shared, shared=None, common=True)
+
+    @property
     def flight(self) -> str:
         """Identical misses under it are one call (cache.flight)."""
         return self.shared.key if self.common and self.shared is not None else self.own.key
@@ -219,6 +226,8 @@ class Match:
     """Of the best candidate; ``None`` when nothing was near."""
     stored: CachedAnswer | None = None
     """Its answer, served or kept back by the bound; ``None`` where verification had refused before."""
+    unreachable: bool = False
+    """The store could not be asked."""
 
 
 class Paraphrases(Protocol):

@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine.cache.may_store import DoNotKeep, Ended, Keep
+from configs.caching import CacheSettings
+from configs.catalogue import AgentCapability
+from engine.cache.may_store import Ended, Keep, may_store, may_store_refusal
 from engine.cached import CachedAnswer, Match, Provenance
 from engine.concluded import answer_of, conclude, pieces, record_of, refusal_of
 from engine.contract import Ledger
@@ -20,7 +22,7 @@ from engine.errors import DeadlineExceeded, RejectedByModel
 from engine.events import Degraded, Emit, Routed, Token
 from engine.gateway.gateway import NOTHING_NEAR, Admitted, Gateway
 from engine.state import RunInput, RunState
-from engine.types import PERSONAL, Answer, Attempt, Decision, Request
+from engine.types import PERSONAL, Answer, Attempt, Decision, Request, Verdict
 
 Drive = Callable[[RunInput, Emit | None], Awaitable[RunState]]
 """``engine.pipeline.drive`` with its graph: importing that module takes 2 s, and an exact hit never needs it."""
@@ -64,11 +66,11 @@ class Watch(Protocol):
 class Keeping:
     """What is asked before an answer is stored."""
 
-    rule: Callable[[Ended], Keep | DoNotKeep]
-    ended: Callable[[Request, Answer], Ended]
+    settings: CacheSettings
+    agent: Callable[[str], tuple[AgentCapability | None, bool]]
+    """An agent as it is registered now, and whether it answers by its own code."""
     provenance: Callable[[Request, str, bool], Provenance]
-    """By the agent's name; the flag says whether the answer is from live data."""
-    refusal_ttl_s: int
+    """Of an answer by the agent of that name; the flag says whether it is from live data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,45 +96,60 @@ class Fresh:
         if match.answer is None:
             return None
         self.watch.served(admitted.request, match)
+        verdict = _told(admitted, match)
         return answer_of(
-            match.answer, admitted.request, source="semantic_cache", trace_id=trace_id, verdict=match.verdict
+            match.answer, admitted.request, source="semantic_cache", trace_id=trace_id, verdict=verdict
         )
 
     async def answer(
         self, admitted: Admitted, match: Match, emit: Emit | None, seen: Seen, trace_id: str
     ) -> Answer:
         """Have what was admitted answered; ``match`` did not do. Raises what ``Engine.execute`` raises."""
-        answer = await self._run(admitted, emit, seen, trace_id)
-        self.watch.answered(match, answer)
-        return replace(answer, verdict=match.verdict)
-
-    async def _run(self, admitted: Admitted, emit: Emit | None, seen: Seen, trace_id: str) -> Answer:
         request = admitted.request
+        missing = (*admitted.degraded, *(("cache",) if match.unreachable else ()))
         if emit is not None:
-            for what in admitted.degraded:
+            for what in missing:
                 emit(Degraded(what=what, reason=f"{what} is unreachable"))
         state = await self._run_graph(request, emit)
         seen.decision, seen.attempts = state["decision"], tuple(state["attempts"])
         try:
-            answer = conclude(state, request, degraded=admitted.degraded, trace_id=trace_id)
+            answer = conclude(state, request, degraded=missing, trace_id=trace_id)
         except RejectedByModel as refused:
-            if request.data_class in PERSONAL:
-                raise
-            source = self.keeping.provenance(request, seen.decision.agent, False)
-            kept = refusal_of(refused, request, decision=seen.decision, stored_at_s=time.time(), provenance=source)
-            self.gateway.keep(admitted, kept, sharing="user", ttl_s=self.keeping.refusal_ttl_s)
+            self._keep_refusal(admitted, seen.decision, refused)
             raise
         self._keep(admitted, answer)
-        return answer
+        self.watch.answered(match, answer)
+        return replace(answer, verdict=_told(admitted, match))
 
     def _keep(self, admitted: Admitted, answer: Answer) -> None:
+        request, decision = admitted.request, answer.decision
+        ruling = may_store(self._ended(request, decision, answer.attempts, answer), self.keeping.settings)
+        if isinstance(ruling, Keep):
+            source = self.keeping.provenance(request, decision.agent, ruling.live)
+            record = record_of(answer, request, stored_at_s=time.time(), provenance=source)
+            self.gateway.keep(admitted, record, sharing=ruling.sharing, ttl_s=ruling.ttl_s)
+
+    def _keep_refusal(self, admitted: Admitted, decision: Decision, refused: RejectedByModel) -> None:
         request = admitted.request
-        ruling = self.keeping.rule(self.keeping.ended(request, answer))
-        if isinstance(ruling, DoNotKeep):
-            return
-        provenance = self.keeping.provenance(request, answer.decision.agent, ruling.live)
-        record = record_of(answer, request, stored_at_s=time.time(), provenance=provenance)
-        self.gateway.keep(admitted, record, sharing=ruling.sharing, ttl_s=ruling.ttl_s)
+        ended = self._ended(request, decision, refused.attempts, None)
+        ruling = may_store_refusal(ended, self.keeping.settings)
+        if isinstance(ruling, Keep):
+            source = self.keeping.provenance(request, decision.agent, False)
+            record = refusal_of(refused, request, decision=decision, stored_at_s=time.time(), provenance=source)
+            self.gateway.keep(admitted, record, sharing=ruling.sharing, ttl_s=ruling.ttl_s)
+
+    def _ended(
+        self, request: Request, decision: Decision, attempts: tuple[Attempt, ...], answer: Answer | None
+    ) -> Ended:
+        agent, own_handler = self.keeping.agent(decision.agent)
+        return Ended(
+            request=request,
+            decision=decision,
+            attempts=attempts,
+            agent=agent,
+            own_handler=own_handler,
+            answer=answer,
+        )
 
     async def _run_graph(self, request: Request, emit: Emit | None) -> RunState:
         whole = asyncio.timeout(request.deadline.remaining_s(time.monotonic()) + GRACE_S)
@@ -155,3 +172,11 @@ def show(answer: Answer, emit: Emit | None) -> None:
         emit(Routed(decision=answer.decision))
         for piece in pieces(answer.text):
             emit(Token(text=piece))
+
+
+def _told(admitted: Admitted, match: Match) -> Verdict | None:
+    """The verdict as the asker hears it: what somebody else has asked is not quoted."""
+    verdict, mine = match.verdict, admitted.lookup is not None and admitted.lookup.own.owner
+    if verdict is None or match.place is None or match.place.owner == mine:
+        return verdict
+    return replace(verdict, question="", detail="")

@@ -30,6 +30,7 @@ class Policy:
         """``head``: digest of the trained head's card, or nothing."""
         self._roster = roster
         self._experiments = bool(settings.experiments)
+        self._fallbacks = settings.routing.fallback_agents
         self._fixed = digest(
             (
                 GUARD,
@@ -54,15 +55,17 @@ class Policy:
     def lookup_of(self, request: Request) -> Lookup:
         """Where the answer to ``request`` may lie under the policy of this moment."""
         agents = self._roster.agents
-        able = [agent for name, agent in agents.items() if request.agent in (None, name)]
-        shares = [agent.capability.context_free and not agent.capability.live for agent in able]
-        nobody = about_now(request.question) or request.data_class in PERSONAL
+        asked = [agent for name, agent in agents.items() if request.agent in (None, name)]
+        standing_by = [agents[name] for name in self._fallbacks if name in agents]
+        live = about_now(request.question)
+        # What one arm of an experiment got is not the other's; live and personal answers are nobody else's.
+        nobody = live or request.data_class in PERSONAL or self._experiments
         under = Under(
             policy=self.digest(),
             language=language_of(request.question),
-            shareable=any(shares) and not nobody,
-            # Users of two arms of an experiment may get different answers.
-            common=bool(shares) and all(shares) and not nobody and not self._experiments,
+            live=live,
+            shareable=any(_shares(agent) for agent in asked) and not nobody,
+            common=bool(asked) and all(_shares(agent) for agent in (*asked, *standing_by)) and not nobody,
         )
         return lookup_of(request, under)
 
@@ -95,3 +98,7 @@ class Policy:
         # What code would answer, only the code knows: every registration counts as another agent.
         known = self._registrations.get(name)
         return known[1] if known is not None and known[0] is agent else uuid.uuid4().hex
+
+
+def _shares(agent: Agent) -> bool:
+    return agent.capability.context_free and not agent.capability.live

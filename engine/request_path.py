@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 
 from agents.prompted import PromptedAgent
 from agents.roster import Roster
+from configs.catalogue import AgentCapability
 from configs.settings import Settings
 from engine.answer_cache import OpenCache
 from engine.cache.fingerprint import tenant_of, user_of
-from engine.cache.may_store import Ended, may_store
 from engine.cache.paraphrase import Ask
 from engine.cached import Provenance
 from engine.contract import Ledger, Observer
@@ -85,14 +84,9 @@ def make_path(
 def _keeping(settings: Settings, roster: Roster, policy: Policy) -> Keeping:
     """What is asked before an answer is stored, and what is noted with it."""
 
-    def ended(request: Request, answer: Answer) -> Ended:
-        agent = roster.agents.get(answer.decision.agent)
-        return Ended(
-            request=request,
-            answer=answer,
-            agent=None if agent is None else agent.capability,
-            own_handler=not isinstance(agent, PromptedAgent),
-        )
+    def agent(name: str) -> tuple[AgentCapability | None, bool]:
+        found = roster.agents.get(name)
+        return None if found is None else found.capability, not isinstance(found, PromptedAgent)
 
     def provenance(request: Request, agent: str, live: bool) -> Provenance:
         return Provenance(
@@ -105,9 +99,4 @@ def _keeping(settings: Settings, roster: Roster, policy: Policy) -> Keeping:
             live=live,
         )
 
-    return Keeping(
-        rule=partial(may_store, settings=settings.cache),
-        ended=ended,
-        provenance=provenance,
-        refusal_ttl_s=settings.cache.refusal_ttl_s,
-    )
+    return Keeping(settings=settings.cache, agent=agent, provenance=provenance)

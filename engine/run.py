@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from opentelemetry.trace import Status, StatusCode, Tracer
 
@@ -102,26 +104,36 @@ class Run:
             answer = answer_of(admitted.hit, request, source="exact_cache", trace_id=trace_id)
             show(answer, emit)
         else:
-            answer = await self._made(_Errand(self.fresh, admitted, seen, trace_id), emit)
+            lost = partial(self._finished, request, seen, None, started_s=started_s)
+            answer = await self._made(_Errand(self.fresh, admitted, seen, trace_id, lost), emit)
         return replace(answer, latency_ms=(time.monotonic() - started_s) * 1e3)
 
     async def _made(self, errand: _Errand, emit: Emit | None) -> Answer:
         """The answer that everybody who asks the same at this moment gets, from one call (cache.flight)."""
-        request = errand.admitted.request
-        if self.flights is None or not errand.admitted.flight:
+        request, alone = errand.admitted.request, self.flights is None or not errand.admitted.flight
+        if alone or errand.is_common:  # what lies with one user is for nobody else who is aboard
             near = await errand.sought()
-            if near is None:
-                return await errand.call(emit)
-            show(near, emit)
-            return near
+            if near is not None:
+                show(near, emit)
+                return near
+        if self.flights is None or alone:
+            return await errand.call(emit)
         boarding = Boarding(
-            sought=errand.sought, call=errand.call, arrived=errand.arrived, kept=errand.kept, emit=emit
+            sought=_nothing if errand.is_common else errand.sought,
+            call=errand.call,
+            arrived=errand.arrived,
+            kept=errand.kept,
+            emit=emit,
         )
         whole = asyncio.timeout(request.deadline.remaining_s(time.monotonic()) + GRACE_S)
         try:
             async with whole:
                 landed = await self.flights.fly(errand.admitted.flight, boarding)
+        except asyncio.CancelledError:
+            errand.has_left = True
+            raise
         except TimeoutError as exc:
+            errand.has_left = True
             if not whole.expired():
                 raise
             raise DeadlineExceeded("the request's deadline passed", hint="allow more deadline_s") from exc
@@ -141,7 +153,15 @@ class _Errand:
     admitted: Admitted
     seen: Seen
     trace_id: str
+    lost: Callable[[str], None]
+    """Told the error of a call that went on after its owner had left: what it cost was real."""
     match: Match = NOTHING_NEAR
+    has_left: bool = False
+
+    @property
+    def is_common(self) -> bool:
+        """Users of one tenant fly together."""
+        return self.admitted.lookup is not None and self.admitted.lookup.common
 
     async def sought(self) -> Answer | None:
         """The answer to a paraphrase."""
@@ -157,11 +177,20 @@ class _Errand:
 
     async def call(self, emit: Emit | None) -> Answer:
         """A fresh one."""
-        return await self.fresh.answer(self.admitted, self.match, emit, self.seen, self.trace_id)
+        try:
+            return await self.fresh.answer(self.admitted, self.match, emit, self.seen, self.trace_id)
+        except SwitchgearError as exc:
+            if self.has_left:
+                self.lost(exc.code)
+            raise
 
     async def kept(self) -> None:
         """Wait until it is stored."""
         await self.fresh.gateway.written(self.admitted)
+
+
+async def _nothing() -> None:
+    """It was looked for before."""
 
 
 def _as_own(landed: Landed[Answer], request: Request, trace_id: str) -> Answer:

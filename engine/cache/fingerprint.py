@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from configs.kernel import Message, Principal
 from engine.cached import Lookup, Place
-from engine.types import PERSONAL, Request
+from engine.types import Request
 
 SCHEMA = "x3"
 """Bumped when what is hashed or stored changes; old entries are then never read again."""
@@ -28,6 +28,8 @@ class Under:
     """Digest of everything it would answer with: agents, prompts, tools, model chains, guard."""
     language: str
     """Of the question: paraphrases are looked for within one language."""
+    live: bool
+    """The question is about now: it never shares an answer with one that is not."""
     shareable: bool
     """Somebody who is ``context_free`` may answer, so the tenant's common entries are looked at, too."""
     common: bool = False
@@ -87,7 +89,8 @@ def _fields(request: Request, under: Under) -> Iterable[str]:
     yield from _optional(request.max_tokens)
     yield from _optional(request.temperature)
     yield from _optional(request.region)
-    yield "personal" if request.data_class in PERSONAL else "any"
+    yield "now" if under.live else "any time"
+    yield request.data_class
     yield from _counted(_context(request.messages))
 
 

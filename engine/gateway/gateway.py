@@ -72,22 +72,23 @@ class Gateway:
         if self._tiers is None or request.cache == "off":
             return Admitted(request=request, lookup=None, hit=None, degraded=self._missing)
         lookup = self._lookup_of(request)
-        # What is refused for its priority is refused for nobody else's.
-        flight = f"{lookup.flight}:{request.priority}" if request.cache == "default" else ""
         if request.cache == "refresh" and not lookup.remembers:
             return Admitted(request=request, lookup=lookup, hit=None)
         try:
             found = await self._look(self._tiers, lookup)
         except SwitchgearError:
-            return Admitted(request=request, lookup=None, hit=None, degraded=("cache",), flight=flight)
+            return Admitted(
+                request=request, lookup=None, hit=None, degraded=("cache",), flight=_flight(request, lookup)
+            )
         hit = None if request.cache == "refresh" else found.answer
-        return Admitted(request=request, lookup=replace(lookup, epoch=found.epoch), hit=hit, flight=flight)
+        known = replace(lookup, epoch=found.epoch)
+        return Admitted(request=request, lookup=known, hit=hit, flight=_flight(request, known))
 
     async def again(self, admitted: Admitted) -> CachedAnswer | None:
-        """The exact answer if it has come meanwhile. Raises what the store raises."""
+        """The exact answer if it has come meanwhile, for all who fly along. Raises what the store raises."""
         if self._tiers is None or admitted.lookup is None:
             return None
-        return (await self._look(self._tiers, admitted.lookup)).answer
+        return (await self._look(self._tiers, admitted.lookup.landing)).answer
 
     async def near(self, admitted: Admitted) -> Match:
         """The verified answer to a paraphrase; a cache that is gone by now is a miss."""
@@ -96,7 +97,7 @@ class Gateway:
         try:
             match = await self._tiers.paraphrases.find(admitted.lookup, admitted.request.question)
         except SwitchgearError:
-            return NOTHING_NEAR
+            return Match(answer=None, unreachable=True)
         if match.answer is not None and match.place is not None:
             self._tiers.used(match.place)
         return match
@@ -156,3 +157,11 @@ class Gateway:
             return await tiers.store.put(replace(entry, question=question))
         except SwitchgearError:
             return False
+
+
+def _flight(request: Request, lookup: Lookup) -> str:
+    """Key of the flight; empty for who wants an answer of its own."""
+    if request.cache != "default":
+        return ""
+    # What is refused for its priority is refused for nobody else's; a memory write ends what the old one made.
+    return f"{lookup.flight}:{'' if lookup.common else lookup.epoch}:{request.priority}"

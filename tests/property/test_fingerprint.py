@@ -31,7 +31,7 @@ def base() -> Request:
 
 def place_of(request: Request, policy: str = "p") -> Place:
     """Where the user's own answer lies."""
-    return lookup_of(request, Under(policy=policy, language="en", shareable=False)).own
+    return lookup_of(request, Under(policy=policy, language="en", live=False, shareable=False)).own
 
 
 @pytest.mark.req("cache.scope")
@@ -88,8 +88,9 @@ def test_the_question_changes_the_key_and_nothing_else_changes_within_a_scope():
     assert place_of(asked).scope == place_of(other).scope
     assert place_of(asked).key != place_of(other).key
     after = replace(base(), messages=(Message("assistant", "Hi."), *base().messages))
-    german = lookup_of(asked, Under(policy="p", language="de", shareable=False)).own
-    assert len({place_of(asked).scope, place_of(after).scope, german.scope}) == 3
+    now = lookup_of(asked, Under(policy="p", language="en", live=True, shareable=False)).own
+    german = lookup_of(asked, Under(policy="p", language="de", live=False, shareable=False)).own
+    assert len({place_of(asked).scope, place_of(after).scope, german.scope, now.scope}) == 4
 
 
 @pytest.mark.req("cache.scope")
@@ -98,13 +99,13 @@ def test_users_of_a_tenant_share_a_place_only_where_that_is_allowed():
     bob = replace(base(), principal=Principal(user_id="bob"))
     elsewhere = replace(base(), principal=Principal(user_id="bob", tenant_id="other"))
     common = [
-        lookup_of(request, Under(policy="p", language="en", shareable=True))
+        lookup_of(request, Under(policy="p", language="en", live=False, shareable=True))
         for request in (base(), bob, elsewhere)
     ]
     assert common[0].own != common[1].own
     assert common[0].shared == common[1].shared
     assert common[1].shared != common[2].shared
-    assert lookup_of(base(), Under(policy="p", language="en", shareable=False)).shared is None
+    assert lookup_of(base(), Under(policy="p", language="en", live=False, shareable=False)).shared is None
 
 
 @pytest.mark.req("cache.scope")

@@ -60,7 +60,9 @@ class Nearby:
 
 def lookup(request: Request) -> Lookup:
     """Places under a fixed policy."""
-    return lookup_of(request, Under(policy="p", language="en", shareable=request.tags.get("shared") == "yes"))
+    return lookup_of(
+        request, Under(policy="p", language="en", live=False, shareable=request.tags.get("shared") == "yes")
+    )
 
 
 def request_of(text: str = "2 + 2?", **options: object) -> Request:
@@ -209,7 +211,7 @@ async def test_a_memory_write_changes_what_a_users_next_lookup_may_hit():
     """With memory on, a write makes a new epoch: older answers are gone for this user and for nobody else."""
 
     def remembering(request: Request) -> Lookup:
-        return lookup_of(request, Under(policy="p", language="en", shareable=False, remembers=True))
+        return lookup_of(request, Under(policy="p", language="en", live=False, shareable=False, remembers=True))
 
     store = in_memory()
     gateway = Gateway(Tiers(store=store, paraphrases=None, used=lambda place: None), remembering)

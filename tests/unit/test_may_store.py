@@ -11,9 +11,9 @@ from configs.catalogue import AgentCapability
 from configs.kernel import Outcome, Principal, Usage
 from configs.settings import Settings
 from engine.cache.freshness import about_now
-from engine.cache.may_store import DoNotKeep, Ended, Keep, may_store
+from engine.cache.may_store import DoNotKeep, Ended, Keep, may_store, may_store_refusal
 from engine.gateway.admit import Options, build_request
-from engine.types import Answer, Attempt, Decision, Request, Touch
+from engine.types import Answer, Attempt, Decision, Leg, Request, Touch
 
 RULES = CacheSettings()
 AGENT = AgentCapability(name="python", description="Writes Python.")
@@ -45,12 +45,26 @@ def answer_of(outcome: Outcome = Outcome.OK, arm: str = "", touched: frozenset[T
 
 def ended(answer: Answer | None = None, agent: AgentCapability | None = AGENT, **options: object) -> Ended:
     """A request that ``answer`` ended."""
+    said = answer_of() if answer is None else answer
     return Ended(
         request=request_of(**options),
-        answer=answer_of() if answer is None else answer,
+        decision=said.decision,
+        attempts=said.attempts,
         agent=agent,
         own_handler=False,
+        answer=said,
     )
+
+
+def refused(*models: str, outcome: Outcome = Outcome.POLICY, agent: AgentCapability | None = AGENT) -> Ended:
+    """A request that the last of ``models`` refused; the first one was meant."""
+    tried = tuple(
+        Attempt(agent="python", model=model, outcome=outcome, called=True, latency_ms=1.0) for model in models
+    )
+    planned = Decision(
+        agent="python", strategy="single", confidence=1.0, reason="test", legs=(Leg(agent="python", model="m"),)
+    )
+    return Ended(request=request_of(), decision=planned, attempts=tried, agent=agent, own_handler=False)
 
 
 @pytest.mark.req("cache.write")
@@ -135,3 +149,16 @@ def test_live_answers_expire_fast_and_an_agent_may_ask_for_less():
 def test_a_question_about_now_is_recognised(question: str, now: bool):
     """By its words, also at the end of a long text."""
     assert about_now(question) is now
+
+
+@pytest.mark.req("cache.write", "cache.flight")
+def test_a_refusal_is_kept_for_a_moment_only_when_the_model_that_was_meant_gave_it():
+    """After a failure of another one, through a fallback, or of an agent that is not cacheable: never."""
+    kept = may_store_refusal(refused("m"), RULES)
+    assert kept == Keep(sharing="user", ttl_s=RULES.refusal_ttl_s, live=False)
+    assert [may_store_refusal(case, RULES) for case in (refused("n"), refused("m", "n"), refused())] == [
+        DoNotKeep(why="not the model that was meant")
+    ] * 3
+    own = AGENT.model_copy(update={"cacheable": False})
+    assert may_store_refusal(refused("m", agent=own), RULES) == DoNotKeep(why="its agent is not cacheable")
+    assert may_store_refusal(refused("m", agent=None), RULES) == DoNotKeep(why="the agent is gone")
