@@ -2,14 +2,15 @@
 
 Cautious both ways: ``same`` and ``different`` need a reason, and everything else is ``unsure``, which does not
 count. What it cannot see: a wrong word in a long answer that is otherwise alike (a name, a date in words), facts
-that both leave out, and answers in two languages. Numbers are compared in short answers only, since long ones
-count their paragraphs.
+that both leave out, answers in two languages, and what stands behind the first 20,000 characters. Numbers are
+compared in short answers only, since long ones count their paragraphs. Models write these texts, on purpose or led
+astray, so every pattern takes time in proportion to their length.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # who has no vectors needs no arrays
     from numpy.typing import NDArray
 
 Agreement = Literal["same", "different", "unsure"]
+COMPARED_CHARS: Final = 20_000
+"""Of each answer: more would hold up the event loop."""
 SHORT_WORDS: Final = 40
 """An answer of a sentence or two, in which every number is the point."""
 CLOSE: Final = 0.01
@@ -28,10 +31,13 @@ ALIKE: Final = 0.9
 """Share of words in common from which texts are alike without vectors."""
 OVERLAP: Final = 0.6
 """Share from which one negation more turns a short answer round."""
-_CODE: Final = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
+_FENCE: Final = "```"
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_NUMBER: Final = re.compile(r"(?<![\w.])[-−]?\d+(?:[,\u202f ]\d{3})*(?:\.\d+)?(?![\w]*\d)\s?(%|°?[a-zA-Zµ$€£]+)?")
-_COMMENT: Final = re.compile(r"(?m)^\s*(?:#|//).*$")
+_NUMBER: Final = re.compile(
+    r"(?<![\w.])[-−]?+\d++(?!\w*\d)(?:[,\u202f ]\d{3}(?!\w*\d)){0,8}+(?:\.\d++(?!\w*\d))?+"
+    r"\s?(%|°?[a-zA-Zµ$€£]+)?"
+)
+_COMMENT: Final = re.compile(r"(?m)^[^\S\n]*+(?:#|//).*$")
 _YES: Final = frozenset({"yes", "yeah", "yep", "correct", "true", "ja", "oui", "sí"})
 _NO: Final = frozenset({"no", "nope", "incorrect", "false", "nein", "non"})
 _NOT: Final = frozenset(
@@ -158,13 +164,27 @@ def _numbers(text: str) -> list[tuple[float, str]]:
 
 
 def _codes(text: str) -> list[str]:
-    blocks = [_COMMENT.sub("", block) for block in _CODE.findall(text)]
+    blocks = [_COMMENT.sub("", block) for block in _blocks(text)]
     return ["\n".join(line for line in (" ".join(raw.split()) for raw in b.splitlines()) if line) for b in blocks]
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """What stands between two fences, without the first one's line; a block may end where comparing does."""
+    head, at = text[:COMPARED_CHARS], 0
+    while (fence := head.find(_FENCE, at)) >= 0:
+        start = head.find("\n", fence + len(_FENCE)) + 1
+        end = head.find(_FENCE, start) if start else -1
+        if end < 0:
+            if start and len(text) > COMPARED_CHARS:
+                yield head[start:]
+            return
+        yield head[start:end]
+        at = end + len(_FENCE)
 
 
 def _flat(text: str) -> str:
     """Without case, emphasis, extra space and the full stop."""
-    plain = re.sub(r"[*_`]+", "", text.replace("’", "'"))
+    plain = re.sub(r"[*_`]+", "", text[:COMPARED_CHARS].replace("’", "'"))
     return " ".join(plain.lower().split()).rstrip(".! ")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from configs.caching import BoundSettings
-from engine.cache.agree import Agreement, Text, agree
+from engine.cache.agree import COMPARED_CHARS, Agreement, Text, agree
 
 RULES = BoundSettings()
 
@@ -93,3 +94,58 @@ def test_numbers_of_long_answers_do_not_decide():
     words = "word " * 60
     assert at_cosine(0.9, f"{words} 7 points", f"{words} 8 points") == "same"
     assert at_cosine(0.9, "7 points", "8 points") == "different"
+
+
+@pytest.mark.req("cache.bound")
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        lambda n: "1" * n + "a1",
+        lambda n: "1" + " 111" * (n // 4) + "a1",
+        lambda n: "-1" * (n // 2) + "a",
+        lambda n: "1" + "a" * n + "1",
+        lambda n: "1.1" * (n // 3) + "a1",
+        lambda n: f"```\n{chr(10) * n}x\n```",
+        lambda n: f"```\n{' ' * n}x\n```",
+        lambda n: "`" * n + "x",
+        lambda n: "`" * n + "\nx",
+        lambda n: "```\n" * (n // 4),
+        lambda n: "*_`" * (n // 3),
+        lambda n: "a'" * (n // 2),
+    ],
+)
+def test_no_text_takes_longer_than_its_length_allows(
+    hostile: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+):
+    """400,000 characters: patterns that look back over them would take minutes, which the timeout would notice."""
+    monkeypatch.setattr("engine.cache.agree.COMPARED_CHARS", 10**9)
+    text = hostile(400_000)
+    assert len(text) > 390_000
+    assert agree(Text(text=text), Text(text="hello there"), RULES) in ("unsure", "different")
+
+
+@pytest.mark.req("cache.bound")
+def test_what_stands_behind_the_first_characters_is_not_compared():
+    """Different ends of long answers do not count; a difference before that does, in words and in code."""
+    long = "word " * (COMPARED_CHARS // 5)
+    assert judged(f"{long} first end", f"{long} second finish") == "same"
+    assert judged(f"Yes {long}", f"No {long}") == "different"
+    code = "```\n" + "x = 1\n" * (COMPARED_CHARS // 6)
+    assert judged(f"Here:\n{code}y = 1\n```", f"Look:\n{code}y = 2\n```") == "same"
+    assert judged(f"Here:\n{code}y = 1\n```", f"Look:\n{code.replace('1', '2', 1)}\ny = 1\n```") == "unsure"
+
+
+@pytest.mark.req("cache.bound")
+@pytest.mark.parametrize(
+    ("text", "other", "says"),
+    [
+        ("It is 1,234.5 km", "It is 1234.5 kilometers", "same"),
+        ("It is 1 234 km", "It is 1234 km", "same"),
+        ("It is 1,2345 km", "It is 1 km and 2345 km", "same"),
+        ("Use v1.5b2 of it", "Use v1.5b3 of it", "same"),
+        ("Use 23 456a1 of it", "Use 24 456a1 of it", "different"),
+    ],
+)
+def test_numbers_are_read_as_they_are_written(text: str, other: str, says: Agreement):
+    """Thousands with commas and spaces; a name with digits in it is no number."""
+    assert at_cosine(0.95, text, other) == says
