@@ -27,7 +27,8 @@ class SemanticSettings(Section):
     verifier: File | None = None
     """Folder of a verifier of your own (`switchgear train verifier`); ``None``: the shipped one."""
     accept: Open | None = None
-    """Probability that a pair needs; ``None``: what the verifier's own file says."""
+    """Probability that a pair needs; ``None``: what the verifier's own file says. Below that, an entry nobody has
+    compared yet still needs what ``bound.start`` says."""
     grey_from: Open = 0.5
     """From this probability up to ``accept`` a pair is in the grey zone."""
     grey_role: Name | None = None
@@ -46,7 +47,8 @@ class BoundSettings(Section):
     earns its hits by observations alone (vCache, arXiv 2502.03771)."""
     start: Open | None = None
     """``prior``: score from which an entry without observations may hit. ``None``: the verifier's own
-    threshold, its odds moved as far as those of ``delta`` are from those it was chosen for."""
+    threshold, whatever ``semantic.accept`` says, its odds moved as far as those of ``delta`` are from those it was
+    chosen for. Whichever of this and ``semantic.accept`` is higher counts."""
     prior_errors: PositiveFloat = 0.5
     """``prior``: the verifier's word is worth as many observations at the threshold, times 1 / δ."""
     caution: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0

@@ -147,7 +147,7 @@ async def read_question(needs: TierNeeds, settings: Settings, text: str) -> Ques
 
 
 def _load_judge(settings: Settings, degraded: dict[str, str]) -> tuple[Judge, float]:
-    """Guard, lexicon and verifier, and its threshold; blocks for a moment.
+    """Guard, lexicon and verifier, and the threshold in its file; blocks for a moment.
 
     A verifier that cannot be used costs hits, not answers.
     """
@@ -166,19 +166,21 @@ def _load_judge(settings: Settings, degraded: dict[str, str]) -> tuple[Judge, fl
         return partial(_guard_alone, refused.message), NEVER
     accept = verifier.accept if semantic.accept is None else semantic.accept
     floor = semantic.similarity_min
-    return partial(judge, verifier=verifier, threshold=accept, grey=semantic.grey_from, floor=floor), accept
+    judged = partial(judge, verifier=verifier, threshold=accept, grey=semantic.grey_from, floor=floor)
+    return judged, verifier.accept  # not the user's: δ was chosen for the verifier's own
 
 
 def _guard_alone(why: str, asked: Question, stored: Question) -> Verdict:
     """Where nobody can verify, nothing is served; the guard still says what it sees."""
     from engine.cache.guard.rules import refuse  # noqa: PLC0415 - loaded by now
+    from engine.cache.verifier import cosine  # noqa: PLC0415 - same
 
     refused = refuse(asked.text, stored.text)
     return Verdict(
         accepted=False,
         rule="verifier" if refused is None else refused.rule,
         detail=why if refused is None else refused.detail,
-        similarity=float(asked.vector @ stored.vector),
+        similarity=cosine(asked, stored),
         probability=None,
         threshold=NEVER,
         question=stored.text,
