@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from configs.catalogue import AgentCapability
 from configs.kernel import Money
 from engine.app import Engine
 from engine.errors import AllRoutesUnavailable
 from engine.events import Final, Token
+from engine.history.contract import HistoryQuery
 from tests.support.engines import closed_port, engine_settings
 from tests.support.provider import ScriptedProvider
+from tests.support.waiting import until
 
 QUESTION = "Write a Python function that sorts people by age"
 MANY = 60
@@ -86,3 +90,45 @@ async def test_without_a_cache_identical_questions_are_still_one_call(tmp_path: 
         assert len(provider.requests) == 1
     assert Counter(answer.source for answer in answers) == {"model": 1, "flight": 19}
     assert {answer.degraded for answer in answers} == {("cache",)}
+
+
+@pytest.mark.req("cache.flight", "route.history")
+async def test_what_a_call_came_to_is_known_even_when_its_owner_had_left(tmp_path: Path):
+    """The owner goes, the call goes on for the other one and fails: what was tried is in the history, once."""
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(prompt: str) -> str:
+        began.set()
+        await gate.wait()
+        raise RuntimeError(prompt)
+
+    async with Engine.open(
+        settings=await engine_settings(tmp_path, {"m": closed_port()}, redis=PATIENT)
+    ) as engine:
+        engine.register_agent(AgentCapability(name="slow", description="Takes its time.", cacheable=True), slow)
+        owner = asyncio.create_task(engine.execute(QUESTION, user_id="ada", agent="slow"))
+        await began.wait()
+        other = asyncio.create_task(engine.execute(QUESTION, user_id="ada", agent="slow"))
+        await until(lambda: _aboard(engine) == 2)
+        owner.cancel()
+        await asyncio.wait((owner,))
+        gate.set()
+        with pytest.raises(AllRoutesUnavailable):
+            await other
+        history = engine.history
+        assert history is not None
+        await history.flush()
+        rows = await asyncio.to_thread(lambda: list(history.rows(HistoryQuery())))
+    tried = [(row.outcome, len(json.loads(row.attempts)) > 0) for row in rows]
+    assert Counter(tried) == {
+        ("cancel", False): 1,
+        ("all_routes_unavailable", True): 1,
+        ("all_routes_unavailable", False): 1,
+    }
+
+
+def _aboard(engine: Engine) -> int:
+    """How many wait for the one flight there is."""
+    flights = engine._parts.run.flights  # pyright: ignore[reportPrivateUsage] - nobody else can see it
+    assert flights is not None
+    return sum(len(flight.crew) for flight in flights._flights.values())  # pyright: ignore[reportPrivateUsage]
