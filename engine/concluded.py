@@ -15,7 +15,7 @@ from engine.errors import AllRoutesUnavailable, AnswerInterrupted, DeadlineExcee
 from engine.state import RunState
 from engine.types import Answer, Attempt, Decision, Request, Source, Verdict
 
-WORDS = re.compile(r"\s*\S+\s*")
+WORDS = re.compile(r"\S+\s*|\s+")
 CUT = "length"
 
 
