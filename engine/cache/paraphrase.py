@@ -89,20 +89,16 @@ class VerifiedParaphrases:
     async def _in_doubt(
         self, lookup: Lookup, question: str, grey: list[tuple[Near, Verdict]], refused: Match
     ) -> Match:
-        """After a model was asked about what is nearly sure, where one is to be asked."""
-        for one, verdict in grey if self._verified.ask is not None else ():
-            # In entries that others can write, a stored text could talk a model into anything.
-            if one.place.owner != lookup.own.owner or self._verified.ask is None:
-                continue
-            same = await self._verified.ask(question, verdict.question)
-            said = replace(
-                verdict, accepted=same, rule="accepted" if same else "model", detail="a model was asked"
-            )
-            match = await self._match(lookup, one, said)
-            if match.answer is not None:
-                return match
-            refused = match
-        return refused
+        """After a model was asked about the likeliest of what is nearly sure, where one is to be asked."""
+        # In entries that others can write, a stored text could talk a model into anything.
+        own = [(near, verdict) for near, verdict in grey if near.place.owner == lookup.own.owner]
+        if self._verified.ask is None or not own:
+            return refused
+        near, verdict = max(own, key=lambda one: one[1].probability or 0.0)  # a call each would outlast the answer
+        same = await self._verified.ask(question, verdict.question)
+        said = replace(verdict, accepted=same, rule="accepted" if same else "model", detail="a model was asked")
+        match = await self._match(lookup, near, said)
+        return refused if match.verdict is None else match
 
     async def _match(self, lookup: Lookup, near: Near, verdict: Verdict) -> Match:
         """What comes of one candidate; an answer that has gone is none."""

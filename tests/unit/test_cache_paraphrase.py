@@ -160,6 +160,20 @@ async def test_a_model_is_asked_about_the_grey_zone_and_its_word_counts(same: bo
 
 
 @pytest.mark.req("cache.verify")
+@pytest.mark.parametrize("same", [True, False])
+async def test_of_several_grey_candidates_a_model_is_asked_about_the_likeliest_alone(same: bool):
+    """Not about the nearest, and not about the next one after a no: one call is what a lookup may wait for."""
+    likely = {"near": 0.6, "likely": 0.8, "far": 0.7}
+    tier = Tier({text: verdict(p, rule="verifier", grey=True) for text, p in likely.items()}, same=same)
+    for degrees, text in enumerate(likely):
+        await tier.keep(text, float(degrees))
+    match = await tier.find()
+    assert tier.model_asked == [(ASKED, "likely")]
+    assert match.verdict is not None
+    assert (match.answer is not None, match.verdict.question) == (same, "likely")
+
+
+@pytest.mark.req("cache.verify")
 async def test_without_a_model_the_grey_zone_is_a_miss():
     """The verifier's refusal stands."""
     tier = Tier({"grey": verdict(0.7, rule="verifier", grey=True)})

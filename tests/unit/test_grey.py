@@ -148,3 +148,29 @@ async def test_the_askers_region_and_data_class_hold_for_the_grey_zone_too(
             assert await zone.ask(*PAIR)
         assert await zone.ask(*PAIR)
     assert [request.model for request in provider.requests] == ["there", "nowhere", "here"]
+
+
+@pytest.mark.req("cache.verify", "route.models")
+async def test_a_model_that_the_asker_did_not_name_is_not_asked(provider: ScriptedProvider, tmp_path: Path):
+    """Of the role's chain the named ones are, in its order; none of them is no, and costs nothing."""
+    provider.script(reply="YES")
+    async with grey_zone(tmp_path, dict.fromkeys("abc", provider.url)) as zone:
+        with within_parent(request_of(models=["c", "b"]), 1):
+            assert await zone.ask(*PAIR)
+        with within_parent(request_of(models=["other"]), 1):
+            assert not await zone.ask(*PAIR)
+    assert [request.model for request in provider.requests] == ["b"]
+
+
+@pytest.mark.req("cache.verify")
+async def test_what_a_call_cost_is_logged(
+    provider: ScriptedProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Model and micro-dollars, and nothing of the questions; a model that was never reached is not mentioned."""
+    provider.script(reply="NO", model="b", usage={"prompt_tokens": 1_000, "completion_tokens": 1})
+    prices = {name: {"price": {"input": 2.0, "output": 4.0}} for name in "ab"}
+    caplog.set_level("INFO", logger="engine.grey")
+    async with grey_zone(tmp_path, {"a": closed_port(), "b": provider.url}, models=prices) as zone:
+        assert not await zone.ask(*PAIR)
+    assert "model b was asked about the grey zone for 2004 micro-dollars" in caplog.messages[-1]
+    assert not any(text in caplog.text for text in PAIR)
