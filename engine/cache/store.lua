@@ -1,6 +1,7 @@
 -- What the answer cache does in Redis in one step each (engine/cache/store.py names the parts, this joins them).
 -- Every key may have been evicted at any time (allkeys-lru), so nothing here relies on two of them agreeing:
 -- a vector whose answer has gone is removed where it is met, and each write looks at a few others at random.
+-- PREFIX, that of every key, is set in a line of store.py before these.
 
 local SAMPLE = 3       -- looked at per write: more than one dead per write cannot pile up
 local EVICT_MAX = 100  -- per write, after the cap was lowered
@@ -8,8 +9,8 @@ local ROUNDS = 8       -- of a search that meets dead vectors
 local BUILD_EF = 64    -- for a new vector; the usual 200 holds everybody up for 1.8 ms, this for 0.7
 local SEARCH_EF = 100  -- neighbours weighed up: at 50,000 it finds the nearest in 99 of 100, with 48 in 95
 
-local function answer_key(owner, key) return 'sg:x3:a:' .. owner .. ':' .. key end
-local function question_key(owner, key) return 'sg:x3:q:' .. owner .. ':' .. key end
+local function answer_key(owner, key) return PREFIX .. 'a:' .. owner .. ':' .. key end
+local function question_key(owner, key) return PREFIX .. 'q:' .. owner .. ':' .. key end
 
 local function outlive(key, ttl_s)
   if redis.call('TTL', key) < ttl_s then redis.call('EXPIRE', key, ttl_s) end
@@ -29,12 +30,12 @@ end
 
 local function drop(owner, key)
   drop_vector(owner, key)
-  redis.call('ZREM', 'sg:x3:l:' .. owner, key)
+  redis.call('ZREM', PREFIX .. 'l:' .. owner, key)
   return redis.call('DEL', answer_key(owner, key))
 end
 
 local function sweep(owner, set)
-  local used = redis.call('ZRANDMEMBER', 'sg:x3:l:' .. owner, SAMPLE)
+  local used = redis.call('ZRANDMEMBER', PREFIX .. 'l:' .. owner, SAMPLE)
   for _, key in ipairs(used) do
     if redis.call('EXISTS', answer_key(owner, key)) == 0 then drop(owner, key) end
   end
@@ -59,14 +60,14 @@ end
 -- owner key writer quota cap ttl_s answer set place question vector; the last four are empty without a question
 local function put(owner, key, writer, quota, cap, ttl_s, answer, set, place, question, vector)
   if writer ~= '' then
-    local counter = 'sg:x3:n:' .. writer
+    local counter = PREFIX .. 'n:' .. writer
     local written = redis.call('INCR', counter)
     if redis.call('TTL', counter) < 0 then redis.call('EXPIRE', counter, 60) end
     if written > tonumber(quota) then return 0 end
   end
   ttl_s = tonumber(ttl_s)
   local now = now_us()
-  local used = 'sg:x3:l:' .. owner
+  local used = PREFIX .. 'l:' .. owner
   drop_vector(owner, key)
   redis.call('SET', answer_key(owner, key), answer, 'EX', ttl_s)
   if set ~= '' then
@@ -74,21 +75,21 @@ local function put(owner, key, writer, quota, cap, ttl_s, answer, set, place, qu
     outlive(set, ttl_s)
     redis.call('HSET', question_key(owner, key), 'v', set, 'p', place, 'q', question)
     redis.call('EXPIRE', question_key(owner, key), ttl_s)
-    redis.call('ZADD', 'sg:x3:sets', 'GT', now + ttl_s * 1000000, set)
-    outlive('sg:x3:sets', ttl_s)
+    redis.call('ZADD', PREFIX .. 'sets', 'GT', now + ttl_s * 1000000, set)
+    outlive(PREFIX .. 'sets', ttl_s)
   end
   redis.call('ZADD', used, now, key)
   outlive(used, ttl_s)
-  redis.call('ZADD', 'sg:x3:owners', 'GT', now + ttl_s * 1000000, owner)
-  outlive('sg:x3:owners', ttl_s)
-  redis.call('ZREMRANGEBYSCORE', 'sg:x3:sets', '-inf', now)
-  redis.call('ZREMRANGEBYSCORE', 'sg:x3:owners', '-inf', now)
+  redis.call('ZADD', PREFIX .. 'owners', 'GT', now + ttl_s * 1000000, owner)
+  outlive(PREFIX .. 'owners', ttl_s)
+  redis.call('ZREMRANGEBYSCORE', PREFIX .. 'sets', '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', PREFIX .. 'owners', '-inf', now)
   sweep(owner, set)
   local over = math.min(redis.call('ZCARD', used) - tonumber(cap), EVICT_MAX)
   if over > 0 then
     local gone = 0
     for _, old in ipairs(redis.call('ZRANGE', used, 0, over - 1)) do gone = gone + drop(owner, old) end
-    redis.call('HINCRBY', 'sg:x3:counts', 'evicted', gone)
+    redis.call('HINCRBY', PREFIX .. 'counts', 'evicted', gone)
   end
   return 1
 end
@@ -131,10 +132,10 @@ end
 local function touch(...)
   local used, now, sum = {...}, now_us(), 0
   for at = 1, #used, 3 do
-    redis.call('ZADD', 'sg:x3:l:' .. used[at], 'XX', now, used[at + 1])
+    redis.call('ZADD', PREFIX .. 'l:' .. used[at], 'XX', now, used[at + 1])
     sum = sum + tonumber(used[at + 2])
   end
-  return redis.call('HINCRBY', 'sg:x3:counts', 'hits', sum)
+  return redis.call('HINCRBY', PREFIX .. 'counts', 'hits', sum)
 end
 
 -- owner key observation bytes

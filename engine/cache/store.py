@@ -3,18 +3,18 @@
 An exact hit is one MGET. Everything that writes, and the search among vectors, is one step of ``store.lua``. Keys
 are made of digests only, so nothing a user says can be a separator or a pattern. Redis' own exceptions end here,
 as ``memory.errors.BackendUnavailable``; what that means for the request is the gateway's decision.
-``engine/cache/inmemory.py`` is the twin.
+``engine/cache/inmemory.py`` is the twin. Behind ``PREFIX``, which a new ``SCHEMA`` changes for all of them:
 
-================================  =======================================================================
-``sg:x3:a:<owner>:<key>``         the answer (``engine.cache.entry``), with its TTL
-``sg:x3:q:<owner>:<key>``         hash beside it: packed question, its own place, its set, observations
-``sg:x3:v:<digest>``              vector set of one scope and epoch; its elements are keys
-``sg:x3:l:<owner>``               sorted set: keys by the microsecond of their last use
-``sg:x3:e:<owner>``               epoch of the owner's memory
-``sg:x3:n:<writer>``              writes within this minute
-``sg:x3:owners``, ``sg:x3:sets``  sorted sets by the time of their end: what ``stats`` counts
-``sg:x3:counts``                  hash: hits, evicted, damaged
-================================  =======================================================================
+============================  =======================================================================
+``a:<owner>:<key>``           the answer (``engine.cache.entry``), with its TTL
+``q:<owner>:<key>``           hash beside it: packed question, its own place, its set, observations
+``v:<digest>``                vector set of one scope and epoch; its elements are keys
+``l:<owner>``                 sorted set: keys by the microsecond of their last use
+``e:<owner>``                 epoch of the owner's memory
+``n:<writer>``                writes within this minute
+``owners``, ``sets``          sorted sets by the time of their end: what ``stats`` counts
+``counts``                    hash: hits, evicted, damaged
+============================  =======================================================================
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class RedisAnswerCache:
         self._client = client
         self._settings = settings
         # Without allow-oom a full Redis would refuse steps that only delete, too.
-        self._script = client.register_script(f"#!lua flags=allow-oom\n{BODY}")
+        self._script = client.register_script(f"#!lua flags=allow-oom\nlocal PREFIX = '{PREFIX}'\n{BODY}")
 
     async def get(self, lookup: Lookup) -> Found:
         """See ``AnswerCache``."""

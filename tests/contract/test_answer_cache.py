@@ -16,7 +16,7 @@ from engine.cache import entry as entries_module
 from engine.cache.entry import encode
 from engine.cache.inmemory import InMemoryAnswerCache
 from engine.cache.question import Question, pack
-from engine.cache.store import RedisAnswerCache
+from engine.cache.store import PREFIX, RedisAnswerCache
 from engine.cached import AnswerCache, CachedAnswer, Entry, Lookup, Observation, Place
 from engine.redis_client import connect
 from memory.errors import BackendUnavailable
@@ -54,7 +54,7 @@ async def subject(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterat
 
 
 async def _emptied(client: Redis) -> None:
-    keys = [key async for key in client.scan_iter(match="sg:x3:*", count=1_000)]
+    keys = [key async for key in client.scan_iter(match=f"{PREFIX}*", count=1_000)]
     if keys:
         await client.unlink(*keys)
 
@@ -74,12 +74,12 @@ def _twin(twin: InMemoryAnswerCache) -> Subject:
 
 def _real(client: Redis) -> Subject:
     async def plant(at: Place, data: bytes) -> None:
-        await client.set(f"sg:x3:a:{at.owner}:{at.key}", data)
+        await client.set(f"{PREFIX}a:{at.owner}:{at.key}", data)
 
     async def replant(from_: Place, to: Place) -> None:
         for kind in "aq":
             await client.copy(
-                f"sg:x3:{kind}:{from_.owner}:{from_.key}", f"sg:x3:{kind}:{to.owner}:{to.key}", replace=True
+                f"{PREFIX}{kind}:{from_.owner}:{from_.key}", f"{PREFIX}{kind}:{to.owner}:{to.key}", replace=True
             )
 
     return Subject(RedisAnswerCache(client, SETTINGS), plant, replant)

@@ -12,7 +12,9 @@ from redis.asyncio import Redis
 
 from configs.caching import CacheSettings
 from configs.settings import RedisSettings
-from engine.cache.store import RedisAnswerCache
+from engine.cache import store
+from engine.cache.fingerprint import SCHEMA
+from engine.cache.store import PREFIX, RedisAnswerCache
 from engine.cached import Observation
 from engine.redis_client import connect
 from tests.support.answer_caches import answer, at_angle, entry, lookup, place
@@ -28,9 +30,13 @@ class Lab:
     cache: RedisAnswerCache
     sent: Counter[str] = field(default_factory=Counter[str])
 
-    async def keys(self) -> list[str]:
+    async def keys(self, prefix: str = PREFIX) -> list[str]:
         """Every key of the store."""
-        return sorted([key.decode() async for key in self.client.scan_iter(match="sg:x3:*", count=1_000)])
+        return sorted([key.decode() async for key in self.client.scan_iter(match=f"{prefix}*", count=1_000)])
+
+    async def dump(self) -> dict[str, bytes]:
+        """Every key of the store with its value."""
+        return {key: await self.client.dump(key) for key in await self.keys()}
 
     async def near(self, degrees: float, *, owner: object = "ann", epoch: str = "") -> list[str]:
         """Answers near that angle."""
@@ -90,17 +96,17 @@ async def test_nothing_stays_for_ever(lab: Lab) -> None:
     await lab.cache.observe(place("long"), Observation(score=0.5, right=True))
     await lab.cache.touch({place("long"): 1})
     ends = {key: await lab.client.ttl(key) for key in await lab.keys()}
-    assert ends.pop("sg:x3:counts") == -1
+    assert ends.pop(f"{PREFIX}counts") == -1
     long, short = place("long"), place("short")
-    assert 3_590 < ends.pop(f"sg:x3:a:{long.owner}:{long.key}") <= 3_600
-    assert 3_590 < ends.pop(f"sg:x3:q:{long.owner}:{long.key}") <= 3_600
-    assert 50 < ends.pop(f"sg:x3:a:{short.owner}:{short.key}") <= 60
-    assert 50 < ends.pop(f"sg:x3:q:{short.owner}:{short.key}") <= 60
-    assert 50 < ends.pop(next(key for key in ends if key.startswith("sg:x3:n:"))) <= 60
-    epochs = [ends.pop(key) for key in list(ends) if key.startswith("sg:x3:e:")]
+    assert 3_590 < ends.pop(f"{PREFIX}a:{long.owner}:{long.key}") <= 3_600
+    assert 3_590 < ends.pop(f"{PREFIX}q:{long.owner}:{long.key}") <= 3_600
+    assert 50 < ends.pop(f"{PREFIX}a:{short.owner}:{short.key}") <= 60
+    assert 50 < ends.pop(f"{PREFIX}q:{short.owner}:{short.key}") <= 60
+    assert 50 < ends.pop(next(key for key in ends if key.startswith(f"{PREFIX}n:"))) <= 60
+    epochs = [ends.pop(key) for key in list(ends) if key.startswith(f"{PREFIX}e:")]
     assert all(7_190 < end <= 7_200 for end in epochs)
     assert len(epochs) == 2
-    assert {key[:8] for key in ends} == {"sg:x3:l:", "sg:x3:v:", "sg:x3:ow", "sg:x3:se"}
+    assert {key.split(":")[2] for key in ends} == {"l", "v", "owners", "sets"}
     assert all(3_590 < end <= 3_600 for end in ends.values()), ends
 
 
@@ -110,12 +116,12 @@ async def test_expired_answers_are_looked_past_and_removed(lab: Lab) -> None:
     for number in range(10):
         await lab.cache.put(entry(place(number), answer(str(number)), degrees=number / 10))
     await lab.cache.put(entry(place("alive"), answer("alive"), degrees=20.0))
-    keys = [f"sg:x3:a:{at.owner}:{at.key}" for at in map(place, range(10))]
+    keys = [f"{PREFIX}a:{at.owner}:{at.key}" for at in map(place, range(10))]
     await lab.client.unlink(*keys)
     assert await lab.near(0.0) == ["alive"]
     stats = await lab.cache.stats()
     assert stats.vectors == 1
-    assert [key[:8] for key in await lab.keys() if key.startswith("sg:x3:q:")] == ["sg:x3:q:"]
+    assert [key.split(":")[2] for key in await lab.keys()].count("q") == 1
 
 
 @pytest.mark.req("cache.write")
@@ -123,7 +129,7 @@ async def test_what_expired_is_swept_out_by_later_writes(lab: Lab) -> None:
     """Nobody asks near the dead vectors, and still they go; so do their places in the order of use."""
     for number in range(40):
         await lab.cache.put(entry(place(number), degrees=0.0))
-    await lab.client.unlink(*[f"sg:x3:a:{at.owner}:{at.key}" for at in map(place, range(40))])
+    await lab.client.unlink(*[f"{PREFIX}a:{at.owner}:{at.key}" for at in map(place, range(40))])
     for number in range(60):
         await lab.cache.put(entry(place("same"), answer(str(number)), degrees=80.0))
     stats = await lab.cache.stats()
@@ -140,7 +146,7 @@ async def test_an_evicted_key_of_any_kind_costs_no_more_than_what_it_held(lab: L
     said = answer("old", by="ann")
     await lab.cache.put(entry(asked.own, said, degrees=0.0, epoch=epoch))
     await lab.cache.touch({asked.own: 1})
-    taken = [key for key in await lab.keys() if key == f"sg:x3:{kind}" or key.startswith(f"sg:x3:{kind}:")]
+    taken = [key for key in await lab.keys() if key == f"{PREFIX}{kind}" or key.startswith(f"{PREFIX}{kind}:")]
     assert taken
     await lab.client.unlink(*taken)
     found = await lab.cache.get(asked)
@@ -189,3 +195,31 @@ async def test_a_thousand_tenants_with_the_same_question_never_meet(lab: Lab) ->
     for tenant in range(0, 1_000, 10):
         close[await lab.near(0.0, owner=tenant) == [str(tenant)]] += 1
     assert (exact, close) == ({True: 1_000}, {True: 100})
+
+
+@pytest.mark.req("cache.exact", "cache.semantic")
+async def test_a_new_schema_changes_every_key(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each call of the store nothing is where an older release would read it, and it finds its own."""
+    assert f"sg:{SCHEMA}:" == PREFIX
+    before = await lab.dump()
+    monkeypatch.setattr(store, "PREFIX", "sg:next:")
+    cache, asked = RedisAnswerCache(lab.client, SETTINGS), lookup("q", remembers=True)
+    try:
+        epoch = (await cache.get(asked)).epoch
+        for number in range(SETTINGS.entries_max + 2):
+            await cache.put(entry(place(number), answer("old", by="ann"), degrees=float(number), epoch=epoch))
+        await cache.put(entry(asked.own, answer("yes", by="ann"), degrees=0.0, epoch=epoch))
+        await cache.touch({asked.own: 1})
+        await cache.observe(asked.own, Observation(score=0.5, right=True))
+        now = lookup("q", epoch=epoch)
+        near = await cache.nearest(now, at_angle(0.0), count=1, similarity_min=0.9)
+        assert near[0].observations == (Observation(score=0.5, right=True),)
+        found = await cache.stats()
+        assert (found.entries, found.hits, found.evicted) == (SETTINGS.entries_max, 1, 3)
+        assert len([one async for one in cache.entries()]) == SETTINGS.entries_max
+        assert await cache.delete((asked.own,)) == 1
+        kinds = {key.split(":")[2] for key in await lab.keys("sg:next:")}
+        assert kinds == {"a", "q", "v", "l", "e", "n", "owners", "sets", "counts"}
+        assert await lab.dump() == before
+    finally:
+        await lab.client.unlink(*await lab.keys("sg:next:"))

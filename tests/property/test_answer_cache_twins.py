@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from configs.caching import CacheSettings
 from configs.settings import RedisSettings
 from engine.cache.inmemory import InMemoryAnswerCache
-from engine.cache.store import RedisAnswerCache
+from engine.cache.store import PREFIX, RedisAnswerCache
 from engine.cached import AnswerCache, Entry, Lookup, Observation
 from engine.redis_client import connect
 from tests.support.answer_caches import answer, at_angle, entry, place
@@ -49,7 +49,7 @@ class Twins(RuleBasedStateMachine):
         """Nothing is left of the last example."""
 
         async def emptied() -> None:
-            keys = [key async for key in self.client.scan_iter(match="sg:x3:*", count=1_000)]
+            keys = [key async for key in self.client.scan_iter(match=f"{PREFIX}*", count=1_000)]
             if keys:
                 await self.client.unlink(*keys)
 
