@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from memory.errors import BackendUnavailable
 from memory.translate import failure_of
 
-PREFIX = "flight:"
+PREFIX = "sg:flight:"
 # A key without an end is no lease of ours: left alone, it would hold everybody up for good.
 TAKE = """#!lua
 if redis.call('PTTL', KEYS[1]) == -1 then redis.call('DEL', KEYS[1]) end

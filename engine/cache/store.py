@@ -15,6 +15,8 @@ as ``memory.errors.BackendUnavailable``; what that means for the request is the 
 ``owners``, ``sets``          sorted sets by the time of their end: what ``stats`` counts
 ``counts``                    hash: hits, evicted, damaged
 ============================  =======================================================================
+
+Beside them, in the same Redis and whatever the schema: ``sg:flight:<key>``, a lease of ``redis_leases.py``.
 """
 
 from __future__ import annotations

@@ -136,11 +136,15 @@ async def test_no_two_keys_share_a_lease(leases: Leases):
 
 @pytest.mark.req("cache.flight")
 async def test_redis_is_given_the_end_of_every_lease(redis_url: str):
-    """A leader that is killed frees the others by Redis' own clock, which renewing sets anew."""
+    """A leader that is killed frees the others by Redis' own clock, which renewing sets anew.
+
+    Its key begins as all of ours do, in a Redis that others may use as well.
+    """
     client, key = connect(redis_url, None, RedisSettings()), fresh()
     leases = RedisLeases(client)
     token = await leases.take(key, lease_s=10.0)
     assert token is not None
+    assert [name async for name in client.scan_iter(match=f"*{key}")] == [f"sg:flight:{key}".encode()]
     assert 0 < await client.pttl(PREFIX + key) <= 10_000
     await leases.renew(key, token, lease_s=60.0)
     assert 10_000 < await client.pttl(PREFIX + key) <= 60_000
