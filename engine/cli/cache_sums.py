@@ -36,6 +36,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """Semantic hits that were answered afresh as well, to compare; nobody was given these answers."""
+
+    count: int
+    cost_micros: int
+    """Of all of them, those that failed too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FalseHits:
     """Of one agent, or of all: semantic hits that were answered afresh as well, and compared."""
 
@@ -59,6 +68,8 @@ class CacheReport:
     total: Line
     agents: tuple[Line, ...]
     """By falling number of answers."""
+    checks: Checks
+    """Not among the answers."""
     delta: float
     confidence: float
     window_days: int
@@ -72,7 +83,10 @@ class CacheReport:
 
 
 def lines_of(rows: Sequence[HistoryRow]) -> tuple[Line, tuple[Line, ...]]:
-    """Of all answers, and by agent."""
+    """Of all answers that users were given, and by agent. ``rows`` may be in any order.
+
+    What a check has cost is what a hit would have cost, so it prices hits although it is no answer.
+    """
     fresh = [row for row in rows if row.ok and row.source == "model"]
     prices = {row.fingerprint: row.cost_micros for row in fresh if row.fingerprint}
     costs: dict[str, list[int]] = defaultdict(list)
@@ -81,11 +95,17 @@ def lines_of(rows: Sequence[HistoryRow]) -> tuple[Line, tuple[Line, ...]]:
     means = {agent: round(sum(all_) / len(all_)) for agent, all_ in costs.items()}
     answered: dict[str, list[HistoryRow]] = defaultdict(list)
     for row in rows:
-        if row.ok:
+        if row.ok and row.cache != "check":
             answered[row.answered_by].append(row)
     lines = [_line(agent, own, prices, means) for agent, own in answered.items()]
     total = _line("all", [row for own in answered.values() for row in own], prices, means)
     return total, tuple(sorted(lines, key=lambda line: (-line.answers, line.agent)))
+
+
+def checks_of(rows: Iterable[HistoryRow]) -> Checks:
+    """How many, and what they have cost."""
+    costs = [row.cost_micros for row in rows if row.cache == "check"]
+    return Checks(count=len(costs), cost_micros=sum(costs))
 
 
 def false_hits_of(counts: Counts, rules: BoundSettings) -> tuple[FalseHits, ...]:

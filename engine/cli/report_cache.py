@@ -18,8 +18,10 @@ from configs.settings import Settings
 from engine.cache.tally import Counts, summed, window
 from engine.cli.cache_sums import (
     CacheReport,
+    Checks,
     FalseHits,
     Line,
+    checks_of,
     false_hits_of,
     lines_of,
     lookups_of,
@@ -40,13 +42,15 @@ def read_report(settings: Settings, environ: Mapping[str, str], back_s: float, l
     """Raises as ``History.rows`` does; counters that cannot be read are a note."""
     now_s = time.time()
     query = HistoryQuery(since_s=now_s - back_s, limit=limit, newest_first=True)
-    total, agents = lines_of(list(SqlHistory(settings.history, settings.data_dir, environ).rows(query)))
+    rows = list(SqlHistory(settings.history, settings.data_dir, environ).rows(query))
+    total, agents = lines_of(rows)
     counts, unreachable = run(_counters(settings, now_s))
     rules = settings.cache.bound
     false_hits = () if unreachable else false_hits_of(counts, rules)
     return CacheReport(
         total=total,
         agents=agents,
+        checks=checks_of(rows),
         delta=rules.delta,
         confidence=rules.confidence,
         window_days=rules.window_days,
@@ -62,6 +66,8 @@ def report_table(report: CacheReport) -> list[Table]:
     tables: list[Table] = []
     if report.total.answers:
         tables.append(_answers((*report.agents, report.total)))
+    if report.checks.count:
+        tables.append(_checks(report.checks))
     if any(found.compared or found.unsure for found in report.false_hits):
         tables.append(_false_hits(report))
     for title, counts in (("refused by rule", report.refusals), ("lookups", report.lookups)):
@@ -111,6 +117,12 @@ def _answers(lines: tuple[Line, ...]) -> Table:
             f"{line.hit_rate:.1%}",
             f"{line.saved_micros / MICROS:,.4f}",
         )
+    return table
+
+
+def _checks(checks: Checks) -> Table:
+    table = _table("checks, not among the answers", "semantic hits answered afresh as well", "cost $")
+    table.add_row(f"{checks.count:,}", f"{checks.cost_micros / MICROS:,.4f}")
     return table
 
 

@@ -22,7 +22,7 @@ class RecordedDecisions:
         self._history = history
 
     def rows(self, since_s: float, limit: int) -> Iterator[DecisionRow]:
-        """See ``HistoryReader``. Cached answers and requests that ended before a decision are left out."""
+        """See ``HistoryReader``. Left out: cached answers, checks of such, and what ended before a decision."""
         query = HistoryQuery(since_s=since_s, limit=limit, newest_first=True)
         latest = [decided for row in self._history.rows(query) if (decided := decision_row(row)) is not None]
         yield from reversed(latest)
@@ -30,7 +30,7 @@ class RecordedDecisions:
 
 def decision_row(row: HistoryRow) -> DecisionRow | None:
     """What a row says about routing; ``None``: nothing, or it is of a release that wrote other fields."""
-    if not row.agent or row.source == "exact_cache":
+    if not row.agent or row.source == "exact_cache" or row.cache == "check":
         return None
     try:
         decision, attempts = _DECISION.validate_json(row.decision), _ATTEMPTS.validate_json(row.attempts)

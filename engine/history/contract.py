@@ -14,8 +14,9 @@ from typing import Literal, Protocol
 from configs.kernel import Message
 from engine.types import Complexity, DataClass, Source, Strategy
 
-Verdict = Literal["hit", "miss", "off"]
-"""What the answer cache said; ``off`` when the caller asked it not to look."""
+Verdict = Literal["hit", "miss", "off", "check"]
+"""What the answer cache said; ``off`` when the caller asked it not to look. ``check``: no user's request, but a
+semantic hit that was answered afresh as well to compare the two (cache.bound)."""
 OK = "ok"
 """``HistoryRow.outcome`` of a request that was answered."""
 

@@ -37,9 +37,10 @@ class Labelled:
 def labelled(history: History, settings: HistorySettings, query: HistoryQuery = ALL_ROWS) -> Iterator[Labelled]:
     """Questions with their agents, by rising time.
 
-    Left out are answers out of the cache and rows whose agent was chosen for anything but its fit: explored, of an
-    arm other than control, or while another candidate fitted better. Where somebody else than the chosen agent
-    answered, ``ok`` is false: that teaches nothing about either.
+    Left out are answers out of the cache, checks of such answers (whose questions are there) and rows whose
+    agent was chosen for anything but its fit: explored, of an arm other than control, or while another candidate
+    fitted better. Where somebody else than the chosen agent answered, ``ok`` is false: that teaches nothing about
+    either.
 
     Raises ``HistoryRefused`` (history_content) when no text is kept: at once under ``content: none``, at the end
     when there were rows but none with a text. And what ``History.rows`` raises.
@@ -52,7 +53,7 @@ def labelled(history: History, settings: HistorySettings, query: HistoryQuery = 
 def _read(history: History, query: HistoryQuery) -> Iterator[Labelled]:
     seen = given = 0
     for row in history.rows(query):
-        if not row.agent or row.source == "exact_cache" or not _by_fit(row):
+        if not row.agent or row.source == "exact_cache" or row.cache == "check" or not _by_fit(row):
             continue
         seen += 1
         if (text := row.question) is not None:

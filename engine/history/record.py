@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError
 from engine.contract import Finished
 from engine.history.contract import OK, HistoryRow, Verdict, tenant_of, user_of
 from engine.history.words import without_words
-from engine.types import PERSONAL, Attempt, Decision
+from engine.types import PERSONAL, SHADOW, Attempt, Decision
 
 T = TypeVar("T")
 Content = Literal["none", "encrypted", "plain"]
@@ -97,4 +97,6 @@ def _json(kind: TypeAdapter[T], value: T) -> str:
 def _verdict(finished: Finished) -> Verdict:
     if finished.answer is not None and finished.answer.source == "exact_cache":
         return "hit"
+    if finished.request.cache == "off" and SHADOW in finished.request.tags:
+        return "check"
     return "miss" if finished.request.cache == "default" else "off"

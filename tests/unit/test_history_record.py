@@ -14,6 +14,7 @@ from engine.history.contract import HistoryQuery, HistoryRow, tenant_of, user_of
 from engine.history.inmemory import InMemoryHistory
 from engine.history.labelled import Labelled, labelled
 from engine.history.record import row_of
+from engine.types import SHADOW
 from tests.support.finished import ANSWER, DECISION, FINISHED, QUESTION, REQUEST, candidate
 from tests.support.history import NOW_S, SETTINGS, row
 
@@ -62,6 +63,18 @@ def test_the_cache_verdict_says_whether_it_was_asked(mode: str, verdict: str):
     assert row_of(asked, row_id="x", now_s=NOW_S).cache == verdict
     hit = replace(FINISHED, answer=replace(ANSWER, source="exact_cache"))
     assert row_of(hit, row_id="x", now_s=NOW_S).cache == "hit"
+
+
+@pytest.mark.req("cache.bound", "route.history")
+def test_a_check_of_a_cached_answer_is_told_from_what_users_asked():
+    """Also one that failed; a caller who writes that tag and has the cache asked is no check."""
+    tags = {"team": "red", SHADOW: "r0"}
+    check = replace(FINISHED, request=replace(REQUEST, cache="off", tags=tags))
+    assert row_of(check, row_id="x", now_s=NOW_S).cache == "check"
+    failed = replace(check, answer=None, error="all_routes_unavailable")
+    assert row_of(failed, row_id="x", now_s=NOW_S).cache == "check"
+    forged = replace(FINISHED, request=replace(REQUEST, tags=tags))
+    assert row_of(forged, row_id="x", now_s=NOW_S).cache == "miss"
 
 
 @pytest.mark.req("obs.privacy")
@@ -123,6 +136,7 @@ def test_training_reads_questions_with_who_answered_and_whether():
         own(4, source="exact_cache"),
         own(5, agent="", answered_by=""),
         own(6, prompt=None),
+        own(7, cache="check"),
     ):
         history.put(one)
     found = list(labelled(history, SETTINGS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,15 @@ from configs.settings import RedisSettings
 from engine.cache.redis_tally import RedisTallies
 from engine.cache.tally import day_of
 from engine.cache.verifier_file import generation_of
-from engine.cli.cache_sums import CacheReport, false_hits_of, lines_of, lookups_of, notes_of, refusals_of
+from engine.cli.cache_sums import (
+    CacheReport,
+    checks_of,
+    false_hits_of,
+    lines_of,
+    lookups_of,
+    notes_of,
+    refusals_of,
+)
 from engine.cli.report_cache import read_report, report_table, write_report
 from engine.history.contract import HistoryRow
 from engine.redis_client import connect
@@ -73,6 +81,7 @@ def report(rows: list[HistoryRow], counts: Mapping[tuple[str, str], int], unreac
     return CacheReport(
         total=total,
         agents=agents,
+        checks=checks_of(rows),
         delta=RULES.delta,
         confidence=RULES.confidence,
         window_days=RULES.window_days,
@@ -102,6 +111,26 @@ def test_hits_are_counted_by_tier_and_agent_and_priced_by_what_they_would_have_c
     notes = " ".join(report(ROWS, {}).notes)
     assert "1 hits are priced as" in notes
     assert "1 hits are not priced" in notes
+
+
+@pytest.mark.req("cache.bound")
+def test_checks_are_no_answers_and_what_they_have_cost_is_shown(tmp_path: Path):
+    """Answered afresh or failed, they change no count and no hit rate; they tell what a hit would have cost."""
+    checks = [
+        replace(row(8, "model", cost=500, key="c"), cache="check"),
+        replace(row(9, None, cost=7), cache="check"),
+    ]
+    plain, (python, _) = lines_of(ROWS)
+    total, (checked, _) = lines_of([*ROWS, *checks])
+    assert (total.answers, total.hit_rate, checked.answers) == (plain.answers, plain.hit_rate, python.answers)
+    assert (checked.saved_micros, checked.guessed) == (300 + 500 + 100, 0)
+    found = report([*ROWS, *checks], {})
+    assert (found.checks.count, found.checks.cost_micros) == (2, 507)
+    assert "0.0005" in text_of(found).split("checks, not among the answers")[1]
+    write_report(tmp_path / "cache.html", found, "7d")
+    assert "2 semantic hits were answered afresh as well" in (tmp_path / "cache.html").read_text(encoding="utf-8")
+    assert report(ROWS, {}).checks.count == 0
+    assert "afresh" not in text_of(report(ROWS, {}))
 
 
 @pytest.mark.req("cache.bound")

@@ -107,9 +107,11 @@ def test_only_the_latest_rows_since_then_are_read_oldest_first():
 
 
 @pytest.mark.req("route.learn")
-@pytest.mark.parametrize("change", [{"agent": ""}, {"source": "exact_cache"}, {"decision": '{"agent": 1}'}])
+@pytest.mark.parametrize(
+    "change", [{"agent": ""}, {"source": "exact_cache"}, {"cache": "check"}, {"decision": '{"agent": 1}'}]
+)
 def test_rows_that_say_nothing_about_routing_are_left_out(change: dict[str, str]):
-    """Refused before routing, answered from the cache, or written by another release."""
+    """Refused before routing, out of the cache, a check of that, or written by another release."""
     assert decision_row(replace(recorded(1), **change)) is None  # pyright: ignore[reportArgumentType] - source
     assert decision_row(recorded(1)) is not None
 
