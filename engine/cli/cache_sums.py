@@ -85,9 +85,10 @@ class CacheReport:
 def lines_of(rows: Sequence[HistoryRow]) -> tuple[Line, tuple[Line, ...]]:
     """Of all answers that users were given, and by agent. ``rows`` may be in any order.
 
-    What a check has cost is what a hit would have cost, so it prices hits although it is no answer.
+    The latest price of a question counts. What a check has cost is what a hit would have cost, so it prices hits
+    although it is no answer.
     """
-    fresh = [row for row in rows if row.ok and row.source == "model"]
+    fresh = sorted((row for row in rows if row.ok and row.source == "model"), key=lambda row: row.at_s)
     prices = {row.fingerprint: row.cost_micros for row in fresh if row.fingerprint}
     costs: dict[str, list[int]] = defaultdict(list)
     for row in fresh:

@@ -114,6 +114,19 @@ def test_hits_are_counted_by_tier_and_agent_and_priced_by_what_they_would_have_c
 
 
 @pytest.mark.req("cache.bound")
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_the_latest_price_of_a_question_is_what_a_hit_saves(newest_first: bool):
+    """Whatever the order in which rows are read."""
+    rows = [
+        row(1, "model", cost=100, key="a"),
+        row(2, "model", cost=900, key="a"),
+        row(3, "exact_cache", key="a"),
+    ]
+    total, _ = lines_of(rows[::-1] if newest_first else rows)
+    assert total.saved_micros == 900
+
+
+@pytest.mark.req("cache.bound")
 def test_checks_are_no_answers_and_what_they_have_cost_is_shown(tmp_path: Path):
     """Answered afresh or failed, they change no count and no hit rate; they tell what a hit would have cost."""
     checks = [
