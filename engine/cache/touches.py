@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import Counter
 
 from configs.errors import SwitchgearError
@@ -23,7 +24,9 @@ class Touches:
         """Count a hit at ``place``."""
         self._hits[place] += 1
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._start)
+            # In a context of its own: what it loses must not count as a failure of the request that hit first.
+            own = contextvars.Context()
+            self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._start, context=own)
 
     async def aclose(self) -> None:
         """Tell what is left, and wait for what is being told."""

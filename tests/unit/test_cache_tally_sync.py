@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.clock import FakeClock
 
 RULES = BoundSettings(judge_min=100, agents_max=3, delta=0.02)
 TODAY_S = 20_000.0 * DAY_S
+REQUEST: ContextVar[str] = ContextVar("request", default="")
 
 
 class Flaky:
@@ -109,6 +111,24 @@ async def test_a_replica_that_only_reads_hears_of_the_others(clock: FakeClock):
     await settled()
     assert idle.standing("python").stance == "off"
     await idle.aclose()
+
+
+@pytest.mark.req("cache.bound")
+async def test_counts_are_told_on_behalf_of_no_request(clock: FakeClock):
+    """What fails in the background would otherwise be held against the request that counted first."""
+    seen: list[str] = []
+
+    async def opened() -> TallyStore:
+        seen.append(REQUEST.get())
+        return LocalTallies()
+
+    tallies = TallySync(RULES, opened, clock=clock, now_s=lambda: TODAY_S)
+    token = REQUEST.set("the first one")
+    tallies.looked("semantic", "hit")
+    await settled()
+    REQUEST.reset(token)
+    await tallies.aclose()
+    assert seen == [""]
 
 
 @pytest.mark.req("cache.bound")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextvars import ContextVar
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.support.shield_lab import pause
 from tests.support.virtual_time import on_virtual_time
 
 PAUSE_S = 1.0
+REQUEST: ContextVar[str] = ContextVar("request", default="")
 ONE, OTHER = place("one"), place("other")
 
 
@@ -116,3 +118,24 @@ async def test_a_store_that_is_gone_costs_nothing_but_the_counts() -> None:
     touches(OTHER)
     await touches.aclose()
     assert store.told == [{ONE: 1}, {OTHER: 1}]
+
+
+@on_virtual_time
+@pytest.mark.req("cache.write")
+async def test_hits_are_told_on_behalf_of_no_request() -> None:
+    """What fails in the background would otherwise be held against the request that hit first."""
+    store, seen = Store(), list[str]()
+    tell = store.touch
+
+    async def looking(hits: Mapping[Place, int]) -> None:
+        seen.append(REQUEST.get())
+        await tell(hits)
+
+    store.touch = looking  # pyright: ignore[reportAttributeAccessIssue] - it looks round
+    touches = Touches(store, PAUSE_S)
+    token = REQUEST.set("the first one")
+    touches(ONE)
+    await pause(PAUSE_S * 1.1)
+    REQUEST.reset(token)
+    assert (seen, store.told) == ([""], [{ONE: 1}])
+    await touches.aclose()
