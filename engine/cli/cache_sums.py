@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from configs.caching import BoundSettings
@@ -144,6 +145,16 @@ def notes_of(total: Line, false_hits: Iterable[FalseHits], unreachable: str) -> 
     elif not any(found.compared for found in false_hits):
         notes.append("No semantic hit has been compared with a fresh answer yet: the false-hit rate is not known.")
     return tuple(notes)
+
+
+def cut_of(rows: Sequence[HistoryRow], limit: int) -> tuple[Sequence[HistoryRow], tuple[str, ...]]:
+    """The latest ``limit`` of ``rows``, which come newest first, and a note where that leaves any out."""
+    if len(rows) <= limit:
+        return rows, ()
+    kept = rows[:limit]
+    began = datetime.fromtimestamp(kept[-1].at_s, UTC)
+    note = f"Only the latest {limit:,} requests are counted, since {began:%Y-%m-%d %H:%M} UTC: more need --limit."
+    return kept, (note,)
 
 
 def _line(agent: str, rows: Sequence[HistoryRow], prices: Mapping[str, int], means: Mapping[str, int]) -> Line:

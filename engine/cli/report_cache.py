@@ -22,6 +22,7 @@ from engine.cli.cache_sums import (
     FalseHits,
     Line,
     checks_of,
+    cut_of,
     false_hits_of,
     lines_of,
     lookups_of,
@@ -41,8 +42,8 @@ MICROS: Final = 1_000_000
 def read_report(settings: Settings, environ: Mapping[str, str], back_s: float, limit: int) -> CacheReport:
     """Raises as ``History.rows`` does; counters that cannot be read are a note."""
     now_s = time.time()
-    query = HistoryQuery(since_s=now_s - back_s, limit=limit, newest_first=True)
-    rows = list(SqlHistory(settings.history, settings.data_dir, environ).rows(query))
+    query = HistoryQuery(since_s=now_s - back_s, limit=limit + 1, newest_first=True)
+    rows, cut = cut_of(list(SqlHistory(settings.history, settings.data_dir, environ).rows(query)), limit)
     total, agents = lines_of(rows)
     counts, unreachable = run(_counters(settings, now_s))
     rules = settings.cache.bound
@@ -57,7 +58,7 @@ def read_report(settings: Settings, environ: Mapping[str, str], back_s: float, l
         false_hits=false_hits,
         refusals=refusals_of(counts),
         lookups=lookups_of(counts),
-        notes=notes_of(total, false_hits, unreachable),
+        notes=(*cut, *notes_of(total, false_hits, unreachable)),
     )
 
 

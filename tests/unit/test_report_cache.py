@@ -22,6 +22,7 @@ from engine.cache.verifier_file import generation_of
 from engine.cli.cache_sums import (
     CacheReport,
     checks_of,
+    cut_of,
     false_hits_of,
     lines_of,
     lookups_of,
@@ -29,7 +30,7 @@ from engine.cli.cache_sums import (
     refusals_of,
 )
 from engine.cli.report_cache import read_report, report_table, write_report
-from engine.history.contract import HistoryRow
+from engine.history.contract import HistoryQuery, HistoryRow
 from engine.redis_client import connect
 from engine.types import Source
 
@@ -124,6 +125,37 @@ def test_the_latest_price_of_a_question_is_what_a_hit_saves(newest_first: bool):
     ]
     total, _ = lines_of(rows[::-1] if newest_first else rows)
     assert total.saved_micros == 900
+
+
+@pytest.mark.req("cache.bound")
+def test_a_limit_that_leaves_requests_out_says_since_when_the_rest_counts():
+    """One more than the limit is enough to know; as many as the limit are all there are."""
+    newest_first = [row(number, "model", cost=1) for number in range(90_000, 0, -30_000)]
+    assert cut_of(newest_first, 3) == (newest_first, ())
+    kept, (note,) = cut_of(newest_first, 2)
+    assert [one.id for one in kept] == ["90000", "60000"]
+    assert "latest 2 requests" in note
+    assert "since 1970-01-01 16:40 UTC" in note
+    assert "--limit" in note
+
+
+@pytest.mark.req("cache.bound")
+def test_the_report_asks_history_for_one_more_than_the_limit(
+    tmp_path: Path, redis_state_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """So it knows that there are more, and counts no more than asked for."""
+
+    def rows(_: object, query: HistoryQuery) -> list[HistoryRow]:
+        return [row(number, "model") for number in range(9, 0, -1)][: query.limit]
+
+    monkeypatch.setattr("engine.cli.report_cache.SqlHistory.rows", rows)
+    settings = load_settings(None, None, {}).model_copy(update={"data_dir": tmp_path})
+    redis = settings.redis.model_copy(update={"state_url": SecretStr(redis_state_url), "timeout_s": 20.0})
+    settings = settings.model_copy(update={"redis": redis})
+    for limit, cut in ((8, True), (9, False)):
+        found = read_report(settings, {}, 60.0, limit)
+        assert found.total.answers == limit
+        assert any("--limit" in note for note in found.notes) == cut
 
 
 @pytest.mark.req("cache.bound")
