@@ -24,6 +24,8 @@ MODELS_MAX = 32
 WINDOW_CHARS, OVERLAP_CHARS = 8_192, 512
 """Personal data is looked for in parts of a text; what is recognised, its words included, is shorter than the
 overlap."""
+OWN_TAGS = "switchgear."
+"""How tags begin that this engine sets itself, such as ``SHADOW``."""
 NAME_CHARS_MAX = 256
 """Longest name of an agent or model that is looked at; configured ones have at most 64 characters."""
 IntOrNone = TypeVar("IntOrNone", int, None)
@@ -292,7 +294,7 @@ def _tags(value: object, most: int) -> dict[str, str]:
     for key, text in cast("Mapping[object, object]", value).items():
         if not (isinstance(key, str) and isinstance(text, str) and len(key) <= 64 and len(text) <= 256):
             raise InvalidInput("tags map short text to short text (64 and 256 characters)", code="invalid_option")
-        if not is_utf8(key) or not is_utf8(text):
-            raise InvalidInput("tags must be valid UTF-8", code="invalid_option")
+        if not is_utf8(key) or not is_utf8(text) or key.startswith(OWN_TAGS):
+            raise InvalidInput(f"tags are valid UTF-8 and do not begin with {OWN_TAGS!r}", code="invalid_option")
         tags[key] = text
     return tags

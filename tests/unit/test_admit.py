@@ -10,6 +10,7 @@ from configs.settings import Settings
 from engine import errors
 from engine.errors import InvalidInput, NotBuilt
 from engine.gateway.admit import Options, build_request
+from engine.types import SHADOW
 
 ADA = Principal(user_id="ada")
 
@@ -101,6 +102,17 @@ def test_bad_option_is_refused(options: dict[str, object]):
         build("hello", **options)
     assert len(str(caught.value)) < 300
     str(caught.value).encode()
+
+
+@pytest.mark.req("admit.limits")
+def test_a_caller_cannot_set_the_engines_own_tags():
+    """A request that says it only checks a hit would be nobody's; names that are like ours are the caller's."""
+    for name in (SHADOW, "switchgear.", "switchgear.later"):
+        with pytest.raises(InvalidInput) as caught:
+            build("hello", tags={"team": "a", name: "x"})
+        assert caught.value.code == "invalid_option"
+    mine = {"switchgear": "x", "my.switchgear.shadow": "x", "Team": "switchgear.shadow"}
+    assert build("hello", tags=mine).tags == mine
 
 
 @pytest.mark.req("admit.limits")
