@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Literal, Self
 
 MAX_ID_BYTES = 256
+DEFAULT_TENANT = "default"
+"""Of callers who name none."""
 Role = Literal["system", "user", "assistant"]
 
 
@@ -32,7 +34,7 @@ class Principal:
     """
 
     user_id: str
-    tenant_id: str = "default"
+    tenant_id: str = DEFAULT_TENANT
     tier: Tier = Tier.LOCAL
     scopes: frozenset[str] = frozenset()
     key_id: str | None = None

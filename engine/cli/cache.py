@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from configs.kernel import DEFAULT_TENANT
 from engine.cli import options
 from engine.cli.console import err, markup, out, print_json, progress
+from engine.cli.lengths import EXAMPLES
 from engine.cli.loop import run
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ Agent = Annotated[str | None, typer.Option("--agent", help="Answered by this one
 Version = Annotated[
     str | None, typer.Option("--agent-version", help="Of that agent, or its beginning.", show_default=False)
 ]
-Older = Annotated[str | None, typer.Option("--older-than", help="As in 90s, 30m, 12h, 7d.", show_default=False)]
+Older = Annotated[str | None, typer.Option("--older-than", help=f"As in {EXAMPLES}.", show_default=False)]
 User = Annotated[str | None, typer.Option("--user", help="Whose requests they answered.", show_default=False)]
 Tenant = Annotated[
     str | None, typer.Option("--tenant", help="The user's tenant; alone: all of its users.", show_default=False)
@@ -217,7 +219,7 @@ def _search(where: _Where, choice: Choice, limit: int) -> None:
 
 
 def _search_near(where: _Where, choice: Choice, limit: int) -> None:
-    from engine.cli.cache_choice import DEFAULT_TENANT, Choice, selection_of  # noqa: PLC0415 - keeps --help light
+    from engine.cli.cache_choice import Choice, selection_of  # noqa: PLC0415 - keeps --help light
     from engine.cli.cache_view import near_table  # noqa: PLC0415 - same
     from engine.errors import InvalidInput  # noqa: PLC0415 - same
 

@@ -6,23 +6,20 @@ What cannot be meant is refused before anything is opened.
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from configs.kernel import Principal
+from configs.kernel import DEFAULT_TENANT, Principal
 from engine.cache.fingerprint import tenant_of, user_of
 from engine.cache.selection import Selection
+from engine.cli.lengths import seconds_of
 from engine.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from engine.app import Engine
     from engine.cached import Entry
 
-DEFAULT_TENANT = "default"
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])")
 _HOW = "words, --tag, --agent, --agent-version, --older-than, --user or --tenant"
 
 
@@ -48,7 +45,7 @@ def selection_of(choice: Choice) -> Selection:
         tags={key: value for key, _, value in pairs},
         agent=choice.agent,
         agent_version=choice.version,
-        older_than_s=None if choice.older is None else age_s(choice.older),
+        older_than_s=None if choice.older is None else seconds_of(choice.older, "--older-than", "invalid_age"),
         text=choice.words,
         by=None if choice.user is None else user_of(_principal(choice.user, choice.tenant)),
         tenant=tenant_of(choice.tenant) if choice.user is None and choice.tenant is not None else None,
@@ -70,14 +67,6 @@ def refuse_empty(selection: Selection) -> None:
             hint=f"name {_HOW}; --everything means all entries of all users",
             code="empty_selection",
         )
-
-
-def age_s(text: str) -> float:
-    """Seconds of ``90s``, ``30m``, ``12h``, ``7d``. Raises ``InvalidInput``."""
-    found = _AGE.fullmatch(text.strip().lower())
-    if found is None:
-        raise InvalidInput(f"{text[:32]!r} is no age", hint="--older-than 90s, 30m, 12h or 7d", code="invalid_age")
-    return float(found[1]) * UNITS[found[2]]
 
 
 async def youngest(engine: Engine, selection: Selection, limit: int) -> tuple[int, list[Entry]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from configs.kernel import DEFAULT_TENANT
 from engine.cli import options
 from engine.cli.console import err, markup, out, print_json
 from engine.cli.loop import run
@@ -27,7 +28,6 @@ SHOWN = 20
 MORE = {"embedding", "prompt", "answer", "decision", "attempts"}
 """Fields that a list leaves out; an export has them."""
 Tenant = Annotated[str, typer.Option("--tenant", help="The user's tenant.")]
-DEFAULT_TENANT = "default"
 
 
 @app.callback(invoke_without_command=True)

@@ -5,7 +5,6 @@ Reads the database beside engines that are running; starts no model and no engin
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from engine.cli import options
 from engine.cli.console import err, markup, out, print_json
+from engine.cli.lengths import EXAMPLES, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from engine.learning.table import Line, Summary
 
 app = typer.Typer(help="Reports out of the history.", no_args_is_help=True)
-SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 LIMIT = 100_000
 """Rows that fit into memory many times."""
 EMPTY = (
@@ -35,7 +34,7 @@ EMPTY = (
 
 @app.command("cache")
 def cache(
-    since: Annotated[str, typer.Option("--since", help="How far back: 90m, 12h, 7d, 4w.")] = "7d",
+    since: Annotated[str, typer.Option("--since", help=f"How far back: {EXAMPLES}.")] = "7d",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The latest so many requests.")] = LIMIT,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page.", dir_okay=False)] = None,
     profile: options.Profile = None,
@@ -50,7 +49,9 @@ def cache(
     from engine.cli.report_cache import read_report, report_table, write_report  # noqa: PLC0415 - same
 
     environ = read_environment()
-    found = read_report(load_settings(profile, config, environ), environ, seconds_of(since), limit)
+    found = read_report(
+        load_settings(profile, config, environ), environ, seconds_of(since, "--since", "invalid_since"), limit
+    )
     if html is not None:
         write_report(html, found, since)
     if as_json:
@@ -66,7 +67,7 @@ def cache(
 
 @app.command("router")
 def router(
-    since: Annotated[str, typer.Option("--since", help="How far back: 90m, 12h, 7d, 4w.")] = "7d",
+    since: Annotated[str, typer.Option("--since", help=f"How far back: {EXAMPLES}.")] = "7d",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The latest so many requests.")] = LIMIT,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots.", dir_okay=False)] = None,
     profile: options.Profile = None,
@@ -82,7 +83,7 @@ def router(
     from engine.history.writer import SqlHistory  # noqa: PLC0415 - same
     from engine.learning.table import summary  # noqa: PLC0415 - same
 
-    back_s = seconds_of(since)
+    back_s = seconds_of(since, "--since", "invalid_since")
     environ = read_environment()
     settings = load_settings(profile, config, environ)
     reader = RecordedDecisions(SqlHistory(settings.history, settings.data_dir, environ))
@@ -101,18 +102,6 @@ def router(
         _show(table, estimates, note)
     if html is not None:
         err().print(f"written to {markup(str(html))}")
-
-
-def seconds_of(text: str) -> float:
-    """``7d`` as seconds. Raises ``InvalidInput``."""
-    from engine.errors import InvalidInput  # noqa: PLC0415 - keeps --help light
-
-    found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip())
-    if found is None:
-        raise InvalidInput(
-            f"--since {text!r:.40} is no length of time", hint="as in 90m, 12h, 7d or 4w", code="invalid_since"
-        )
-    return float(found[1]) * SECONDS[found[2]]
 
 
 def evaluated(rows: Sequence[DecisionRow]) -> tuple[dict[str, Estimate], str]:

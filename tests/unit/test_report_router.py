@@ -11,8 +11,9 @@ import pytest
 
 from configs.history import HistorySettings
 from configs.kernel import Money, Outcome
+from engine.cli.lengths import seconds_of
 from engine.cli.main import main
-from engine.cli.report import evaluated, seconds_of
+from engine.cli.report import evaluated
 from engine.cli.report_page import write_page
 from engine.cli.report_rows import RecordedDecisions, decision_row
 from engine.errors import InvalidInput
@@ -224,8 +225,8 @@ def test_a_length_of_time_that_is_none_is_refused(command: Run, since: str):
     assert code == 2
     assert "7d" in said
     with pytest.raises(InvalidInput):
-        seconds_of(since)
-    assert seconds_of("90m") == 5_400.0
+        seconds_of(since, "--since", "invalid_since")
+    assert seconds_of("90m", "--since", "invalid_since") == 5_400.0
 
 
 @pytest.mark.req("route.learn")
