@@ -28,6 +28,8 @@ def broken_references(stack: Stack) -> Iterator[Found]:
     yield from _chains(stack)
     yield from _model_policies(stack)
     yield from _experiments(stack)
+    semantic = _mapping(_mapping(stack.values.get("cache")).get("semantic"))
+    yield from _missing(stack, "roles", ("cache", "semantic", "grey_role"), semantic.get("grey_role"))
 
 
 def _mapping(node: Node) -> dict[str, Node]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypedDict, cast
 
-from configs.kernel import Message, Principal
+from configs.kernel import DEFAULT_TENANT, Message, Principal
 from configs.settings import Settings
 from engine.errors import InvalidInput, UnknownName
 from engine.gateway.admit import Options, build_request
@@ -89,8 +89,13 @@ def request_of(prompt: Prompt, options: AskOptions, settings: Settings, agents: 
     for name in given:
         if name not in AskOptions.__annotations__:
             raise UnknownName("option", name, AskOptions.__annotations__)
+    for name in ("user_id", "tenant_id"):
+        if not isinstance(given.get(name, ""), str):
+            raise InvalidInput(f"{name} must be a text, not {type(given[name]).__name__}", code="invalid_option")
     try:
-        principal = Principal(user_id=given.pop("user_id", "local"), tenant_id=given.pop("tenant_id", "default"))
+        principal = Principal(
+            user_id=given.pop("user_id", "local"), tenant_id=given.pop("tenant_id", DEFAULT_TENANT)
+        )
     except (ValueError, AttributeError) as exc:
         raise InvalidInput(str(exc), code="invalid_option") from exc
     request = build_request(

@@ -59,11 +59,15 @@ class CacheDesk:
     async def explain(self, asked: str, stored: str) -> Verdict:
         """Whether an answer to ``stored`` may be served to ``asked``, and which rule says so.
 
-        Raises ``InvalidInput`` for a text that the encoder cannot read.
+        Raises ``InvalidInput`` for an empty text.
         """
         judge = await self.judge()
-        one, other = await self._question(asked), await self._question(stored)
-        return judge(one, other)
+        for text in (asked, stored):
+            if not text.strip():
+                raise _unreadable(text)
+            if await self.read(text) is None:
+                return _unknown_language(text, stored)
+        return judge(await self._question(asked), await self._question(stored))
 
     async def near(self, request: Request, limit: int) -> tuple[Neighbour, ...]:
         """Stored questions that this request might be served from, nearest first, whatever their cosine."""
@@ -121,14 +125,32 @@ class CacheDesk:
     async def _question(self, text: str) -> Question:
         question = await self.read(text) if text.strip() else None
         if question is None:
-            raise InvalidInput(
-                f"the encoder cannot read {text[:32]!r}",
-                hint="write a sentence or two in a language that it knows",
-                code="unreadable_question",
-            )
+            raise _unreadable(text)
         return question
 
     def _store(self) -> AnswerCache:
         if self.store is None:
             raise BackendUnavailable("redis.cache", self.why_none)
         return self.store
+
+
+def _unreadable(text: str) -> InvalidInput:
+    return InvalidInput(
+        f"the encoder cannot read {text[:32]!r}",
+        hint="write a sentence in a language that it knows",
+        code="unreadable_question",
+    )
+
+
+def _unknown_language(text: str, stored: str) -> Verdict:
+    """What is not read is not looked for by meaning, and so never served to another question."""
+    detail = f"the encoder does not know the language of {text[:32]!r}, or it is too long for it"
+    return Verdict(
+        accepted=False,
+        rule="language",
+        detail=detail,
+        similarity=0.0,
+        probability=None,
+        threshold=1.0,
+        question=stored,
+    )

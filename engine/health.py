@@ -16,6 +16,7 @@ from configs.catalogue import ProviderSettings
 from configs.errors import SwitchgearError
 from configs.keys import usable_models
 from engine.app import Engine
+from engine.errors import ModelFileError
 from memory.errors import BackendUnavailable
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -46,6 +47,9 @@ async def check_engine(
     checks.append(await _timed("breakers", lambda: _breakers(engine), may_miss=may_miss))
     on_step("router")
     checks.append(await _timed("router", lambda: _router(engine)))
+    if engine.settings.cache.enabled and engine.settings.cache.semantic.enabled:
+        on_step("paraphrases")
+        checks.append(await _timed("paraphrases", lambda: _paraphrases(engine), may_miss=True))
     for model_id, reason in sorted(usable_models(engine.settings, environ).items()):
         if model_id not in routed_models(engine.settings):
             continue
@@ -94,6 +98,14 @@ async def _breakers(engine: Engine) -> str:
 async def _router(engine: Engine) -> str:
     decision = await engine.route(QUESTION)
     return f"MiniLM loaded, {len(engine.agents)} agents, {QUESTION!r} goes to {decision.agent}"
+
+
+async def _paraphrases(engine: Engine) -> str:
+    verdict = await engine.cache.explain(QUESTION, f"Please {QUESTION.lower()}")
+    why = engine.degraded.get("semantic_cache")
+    if why is not None:
+        raise ModelFileError(why, hint="see cache.semantic.verifier")
+    return f"verifier loaded, it asks for probability {verdict.threshold:.2f}"
 
 
 async def _inference(engine: Engine, model_id: str) -> str:

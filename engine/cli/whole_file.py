@@ -12,10 +12,16 @@ from configs.errors import ConfigError
 
 
 def write_lines(file: Path, rows: Iterable[Mapping[str, object]]) -> int:
-    """JSON lines in ``file``; how many. Raises ``ConfigError`` when it cannot be written, and leaves nothing."""
+    """JSON lines in ``file``; how many. Raises ``ConfigError`` when it cannot be written, and leaves nothing.
+
+    A link is followed; what is no regular file, a device or a pipe, stays what it is.
+    """
     part: Path | None = None
     count = 0
     try:
+        file = file.resolve()
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"{file} is no regular file", hint="name a file, or one that does not exist yet")
         # A name that nobody can have put there before, made with mode 0600.
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
         part = Path(name)

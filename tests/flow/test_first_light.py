@@ -77,6 +77,7 @@ async def test_doctor_uses_every_part_once_and_infers_for_real(tmp_path: Path):
         "cache": "ok",
         "breakers": "ok",
         "router": "ok",
+        "paraphrases": "ok",
         "model smollm2": "ok",
     }
     assert "answered" in checks["model smollm2"]["detail"]

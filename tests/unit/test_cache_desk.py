@@ -118,12 +118,12 @@ async def test_a_pair_is_explained_by_the_rule_that_refuses_it_also_where_no_cac
 
 
 @pytest.mark.req("cache.verify")
-async def test_a_text_that_the_encoder_cannot_read_is_the_callers_error():
-    """Typed, with the text's beginning."""
-    with pytest.raises(InvalidInput, match="zzz") as refused:
-        await desk().explain("How do I enable 2FA?", "zzz" * 50)
-    assert refused.value.code == "unreadable_question"
-    assert len(refused.value.message) < 100
+async def test_a_text_that_the_encoder_cannot_read_is_not_served_and_a_blank_one_is_the_callers_error():
+    """Its language is the rule, with the text's beginning; a blank is refused by name."""
+    verdict = await desk().explain("How do I enable 2FA?", "zzz" * 50)
+    assert (verdict.accepted, verdict.rule, verdict.question) == (False, "language", "zzz" * 50)
+    assert "zzz" in verdict.detail
+    assert len(verdict.detail) < 120
     with pytest.raises(InvalidInput) as refused:
         await desk().explain(" ", "How do I enable 2FA?")
     assert refused.value.code == "unreadable_question"

@@ -83,6 +83,7 @@ BAD: list[tuple[str, str, str]] = [
     ("teams: [{name: data, agents: [sqll]}]", "teams.data.agents[0]", "did you mean 'sql'?"),
     ("routing: {general_agent: genral}", "routing.general_agent", "did you mean 'general'?"),
     ("routing: {fallback_agents: [nobody-at-all]}", "routing.fallback_agents[0]", "known: analytics"),
+    ("cache: {semantic: {grey_role: nobody}}", "cache.semantic.grey_role", "unknown role 'nobody'"),
     ("profile: premum", "profile", "did you mean 'premium'?"),
     ("profile: ../premium", "profile", "unknown profile"),
     ("profile: 5", "profile", "unknown profile 5"),
