@@ -1,4 +1,4 @@
-"""Which entries an operator means: by tag, agent, version, age, text, owner (cache.write: invalidation). Pure."""
+"""Which entries an operator means: by tag, agent, version, age, text, user (cache.write: invalidation). Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ class Selection:
     older_than_s: float | None = None
     text: str | None = None
     """Words of question or answer, any case."""
-    owner: str | None = None
-    """32 hex digits (``engine.cache.fingerprint``)."""
     by: str | None = None
-    """32 hex digits of the user whose request it answered, shared entries included."""
+    """32 hex digits (``user_of``) of the user whose request it answered, shared entries included."""
     tenant: str | None = None
     """32 hex digits of the tenant (``tenant_of``)."""
     everything: bool = False
@@ -48,7 +46,6 @@ def selects(selection: Selection, entry: Entry, *, now_s: float) -> bool:
         or (source is not None and source.agent_version.startswith(selection.agent_version)),
         selection.older_than_s is None or age_s > selection.older_than_s,
         needle is None or needle in answer.question.casefold() or needle in answer.text.casefold(),
-        selection.owner is None or entry.place.owner == selection.owner,
         selection.by is None or (source is not None and source.by == selection.by),
         selection.tenant is None or (source is not None and source.tenant == selection.tenant),
     )

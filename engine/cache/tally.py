@@ -22,8 +22,6 @@ Band = Literal["high", "low"]
 Counts = Mapping[tuple[str, str], int]
 """By agent and counter. The agent is empty where nobody has been chosen yet."""
 DAY_S: Final = 86_400
-TIERS: Final = ("exact", "semantic")
-RESULTS: Final = ("hit", "miss", "refused")
 RULE: Final = re.compile(r"[a-z][a-z_]{0,23}")
 OTHER: Final = "other"
 SERVED_RIGHT: Final = "served.right"
