@@ -136,10 +136,7 @@ async def test_no_two_keys_share_a_lease(leases: Leases):
 
 @pytest.mark.req("cache.flight")
 async def test_redis_is_given_the_end_of_every_lease(redis_url: str):
-    """A leader that is killed frees the others by Redis' own clock, which renewing sets anew.
-
-    Its key begins as all of ours do, in a Redis that others may use as well.
-    """
+    """A killed leader frees the others by Redis' own clock, which renewing sets anew; its key begins as ours do."""
     client, key = connect(redis_url, None, RedisSettings()), fresh()
     leases = RedisLeases(client)
     token = await leases.take(key, lease_s=10.0)
