@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,11 +18,12 @@ from engine.cost.prices import PriceBook
 from engine.embedded import Hold
 from engine.gateway.admit import Options, build_request
 from engine.grey import ANSWER_TOKENS, INSTRUCTIONS, GreyZone
+from engine.legs import Legs
 from engine.lineage import within_parent
 from engine.models import Models
 from engine.resilience.local import LocalBreakerStore
 from engine.resilience.shield import Shield
-from engine.types import Request
+from engine.types import Leg, Request
 from memory.embedded.attach import Attachment
 from tests.support.engines import closed_port, engine_settings
 from tests.support.provider import HANG, Play, ScriptedProvider
@@ -123,14 +125,29 @@ async def test_a_model_that_hangs_is_no_after_its_time(provider: ScriptedProvide
 
 
 @pytest.mark.req("cache.verify")
-async def test_at_most_half_of_what_the_request_has_left_goes_into_it(provider: ScriptedProvider, tmp_path: Path):
-    """The answer needs the other half."""
-    provider.script(stream=[HANG])
+async def test_at_most_half_of_what_the_request_has_left_goes_into_it(
+    provider: ScriptedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The answer needs the other half; asked for no request, it may take all of ``grey_s``."""
+    ends: list[float] = []
+    run = Legs.run
+
+    async def noted(legs: Legs, leg: Leg, request: Request, *rest: Any) -> Any:
+        ends.append(request.deadline.at_s)
+        return await run(legs, leg, request, *rest)
+
+    monkeypatch.setattr(Legs, "run", noted)
+    provider.script(reply="NO")
     async with grey_zone(tmp_path, {"a": provider.url}, cache={"semantic": {"grey_s": 600.0}}) as zone:
-        request = request_of(deadline_s=0.3)
+        request = request_of(deadline_s=30.0)
+        began_s = time.monotonic()
         with within_parent(request, 1):
             assert not await zone.ask(*PAIR)
-        assert request.deadline.remaining_s(asyncio.get_running_loop().time()) > 0.0
+        assert not await zone.ask(*PAIR)
+        ended_s = time.monotonic()
+    halves = [(now_s + request.deadline.at_s) / 2 for now_s in (began_s, ended_s)]
+    assert halves[0] <= ends[0] <= halves[1]
+    assert ends[1] >= began_s + 600.0
 
 
 @pytest.mark.req("cache.verify", "admit.data")
