@@ -136,7 +136,7 @@ async def test_no_two_keys_share_a_lease(leases: Leases):
 
 @pytest.mark.req("cache.flight")
 async def test_redis_is_given_the_end_of_every_lease(redis_url: str):
-    """A killed leader frees the others by Redis' own clock, which renewing sets anew; its key begins as ours do."""
+    """A killed leader frees the others by Redis' own clock, which renewing sets anew; its key begins as ours."""
     client, key = connect(redis_url, None, RedisSettings()), fresh()
     leases = RedisLeases(client)
     token = await leases.take(key, lease_s=10.0)
