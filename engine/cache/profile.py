@@ -25,6 +25,8 @@ def _set(words: str) -> frozenset[str]:
 
 WORDS_MAX: Final = 160
 """Read of one question; what comes after it is in the vector only."""
+CHARS_MAX: Final = 2_000
+"""Of a question that is compared with another: what is longer is not read at all."""
 REMEMBERED: Final = 512
 ASKING_WORDS: Final = 12
 """Of a sentence: a question word further on belongs to a clause."""
@@ -130,6 +132,11 @@ def profile(text: str) -> Profile:
         sentences=max(1, len(sentences)),
         cut=len(words) >= WORDS_MAX,
     )
+
+
+def too_long(text: str) -> bool:
+    """Whether ``text`` is beyond what is compared, in characters or words. Bounded work for any text."""
+    return len(text) > CHARS_MAX or profile(text).cut
 
 
 def _words(text: str) -> tuple[tuple[str, ...], tuple[int, ...], frozenset[str]]:

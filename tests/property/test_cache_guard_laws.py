@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.cache.guard.align import compare
 from engine.cache.guard.language import language_of
-from engine.cache.guard.rules import refuse
+from engine.cache.guard.rules import conflict, refuse
 from engine.cache.guard.text import tokens
 
 SOME = """
@@ -89,8 +89,8 @@ def test_four_times_the_text_is_at_most_five_times_the_work(piece: str) -> None:
     def made(size: int, shift: int) -> str:
         return "".join(piece.format(number * 2 + shift) for number in range(size))[:size]
 
-    short = _steps(lambda: refuse(made(1_000, 0), made(1_000, 1)))
-    long = _steps(lambda: refuse(made(4_000, 0), made(4_000, 1)))
+    short = _steps(lambda: conflict(made(1_000, 0), made(1_000, 1)))
+    long = _steps(lambda: conflict(made(4_000, 0), made(4_000, 1)))
     assert 0 < long <= 5 * short
 
 
@@ -98,5 +98,5 @@ def test_four_times_the_text_is_at_most_five_times_the_work(piece: str) -> None:
 @pytest.mark.parametrize("text", ["\ud800\x00\u202e\u0301" * 50, "_" * 10_000, "-" * 10_000, "a_" * 5_000])
 def test_broken_and_endless_text_is_only_text(text: str) -> None:
     """Lone surrogates, NUL, direction marks, bare accents and one endless word are compared like any text."""
-    assert refuse(text, text + "?") is None
+    assert conflict(text, text + "?") is None
     assert language_of(text) == "en"

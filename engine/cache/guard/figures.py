@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from engine.cache.guard.align import Compared, Left
-from engine.cache.guard.text import Kind
+from engine.cache.guard.text import Kind, Token
 
 
 def _of(words: tuple[Left, ...], kind: Kind) -> list[str]:
@@ -29,7 +32,17 @@ def number(compared: Compared) -> str | None:
 def unit(compared: Compared) -> str | None:
     """Different units or currencies on both sides; one side without any may mean the same one."""
     mine, theirs = _of(compared.left_a, "unit"), _of(compared.left_b, "unit")
-    return f"{', '.join(mine)} against {', '.join(theirs)}" if mine and theirs else None
+    if mine and theirs:
+        return f"{', '.join(mine)} against {', '.join(theirs)}"
+    shares, counts = zip(_shares(compared.a), _shares(compared.b), strict=True)
+    apart = sorted(((shares[0] - shares[1]) & counts[1]) | ((shares[1] - shares[0]) & counts[0]))
+    return f"{apart[0]} percent against {apart[0]}" if apart else None
+
+
+def _shares(tokens: Sequence[Token]) -> tuple[frozenset[str], frozenset[str]]:
+    """The numbers that are percentages, and those that are none."""
+    found = frozenset(x.key for x, y in pairwise(tokens) if x.kind == "number" and y.key == "percent")
+    return found, frozenset(token.key for token in tokens if token.kind == "number") - found
 
 
 def code(compared: Compared) -> str | None:

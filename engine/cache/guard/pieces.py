@@ -24,7 +24,7 @@ TOKEN: Final = re.compile(
     |(?P<snake>(?<!\w)_*[^\W_]+(?:_+[^\W_]+)+_*)
     |(?P<acronym>(?<!\w)(?:[A-Za-z]\.){{2,}}(?:[A-Za-z](?!\w))?)
     |(?P<sharp>(?<!\w)[A-Za-z](?:\+\+|\#))
-    |(?P<grouped>\d{{1,3}}(?:,\d{{2,3}})+(?![\d,])(?:\.\d+)?)
+    |(?P<grouped>(?<!\d)(?<!\d,)\d{{1,3}}(?:,\d{{2,3}}+)++(?![\d,])(?:\.\d+)?)
     |(?P<digits>\d+(?:\.\d+)*)(?P<tail>[^\W\d_]+(?:\d\w*)?)?
     |(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*\d*\w*)
     |(?P<sign>[$€£₹¥%°])
@@ -39,6 +39,8 @@ LONGEST_WORD: Final = 64
 """Characters; a longer word is compared by its digest."""
 PHRASE: Final = 8
 """Words of the longest polite phrase."""
+REMEMBERED_CHARS: Final = 300
+"""A longer text is read again each time: what is remembered stays under 30 MB whatever is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,15 @@ def _read(match: re.Match[str]) -> list[Piece]:
     return [read.get(group or "", Piece(lower, code=True))]
 
 
+def written(text: str) -> str:
+    """``text`` in one writing of widths, quotes and dashes; quotes first: NFKC takes an acute accent apart."""
+    return unicodedata.normalize("NFKC", text.translate(APOSTROPHES)).translate(APOSTROPHES)
+
+
 def pieces(text: str) -> list[Piece]:
     """The pieces of a question in order. White space, case, width, quotes and punctuation do not matter."""
-    written = OWNED_NUMBER.sub("", unicodedata.normalize("NFKC", text).translate(APOSTROPHES))
-    return _strip([_short(piece) for match in TOKEN.finditer(written) for piece in _read(match)])
+    plainly = OWNED_NUMBER.sub("", written(text))
+    return _strip([_short(piece) for match in TOKEN.finditer(plainly) for piece in _read(match)])
 
 
 def _short(piece: Piece) -> Piece:

@@ -14,10 +14,15 @@ from engine.cache.guard.align import Compared, compare
 from engine.cache.guard.figures import code, number, unit
 from engine.cache.guard.language import language_of
 from engine.cache.guard.names import entity, word
+from engine.cache.guard.operators import arithmetic, operators
 from engine.cache.guard.question import question
+from engine.cache.guard.signs import signs
 from engine.cache.guard.turns import antonym, direction, negation, quantifier
+from engine.cache.profile import CHARS_MAX, WORDS_MAX, too_long
 
 Rule = Literal[
+    "length",
+    "signs",
     "language",
     "number",
     "unit",
@@ -54,13 +59,35 @@ RULES: Final[tuple[tuple[Rule, Callable[[Compared], str | None]], ...]] = (
 )
 
 
+TEXT_RULES: Final[tuple[tuple[Rule, Callable[[str, str], str | None]], ...]] = (
+    ("signs", signs),
+    ("number", arithmetic),
+    ("code", operators),
+)
+"""About what stands between the words."""
+
+
 def refuse(asked: str, stored: str) -> Refused | None:
-    """The first rule that forbids to answer ``asked`` with the answer of ``stored``; None when none does."""
+    """The first rule that forbids to answer ``asked`` with the answer of ``stored``; None when none does.
+
+    Takes bounded time whatever is asked: a text beyond what is compared is refused before it is read.
+    """
     if asked == stored:
         return None
+    if too_long(asked) or too_long(stored):
+        return Refused(rule="length", detail=f"more than {CHARS_MAX} characters or {WORDS_MAX} words")
+    return conflict(asked, stored)
+
+
+def conflict(asked: str, stored: str) -> Refused | None:
+    """``refuse`` for texts of any length; the work grows with it."""
     mine, theirs = language_of(asked), language_of(stored)
     if mine != theirs:
         return Refused(rule="language", detail=" against ".join(sorted((mine, theirs))))
+    for name, rule in TEXT_RULES:
+        detail = rule(asked, stored)
+        if detail:
+            return Refused(rule=name, detail=detail)
     compared = compare(asked, stored)
     for name, rule in RULES:
         detail = rule(compared)

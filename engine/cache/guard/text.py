@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from engine.cache import lexicon
 from engine.cache.guard.numbers import AFTER_NUMBER_ONLY, POWERS, UNITS, read_number
-from engine.cache.guard.pieces import Piece, pieces
+from engine.cache.guard.pieces import REMEMBERED_CHARS, Piece, pieces
 from engine.cache.guard.wording import FILLER, LETTERED, MONTH_BEFORE, NEGATION, QUANTIFIERS, WH
 
 Kind = Literal["word", "number", "unit", "code", "filler", "question", "negation", "quantity"]
@@ -61,8 +61,6 @@ def _means_more(raws: Sequence[Piece], at: int) -> bool:
     }
 
 
-REMEMBERED_CHARS: Final = 300
-"""A longer text is read again each time: what is remembered stays under 30 MB whatever is asked."""
 MISSPELLED: Final = ("without", "never", "cannot")
 """Words whose slip of the finger may not hide that a question denies."""
 LISTED: Final[tuple[tuple[frozenset[str], Kind], ...]] = (
