@@ -16,9 +16,10 @@ from engine.cache.paraphrase import Judge
 from engine.cache.question import Question
 from engine.cache.selection import Selection
 from engine.cache_desk import CacheDesk
-from engine.cached import Entry
+from engine.cached import Entry, Lookup
 from engine.errors import InvalidInput
 from engine.gateway.admit import Options, build_request
+from engine.types import Request
 from memory.errors import BackendUnavailable
 from tests.support.answer_caches import answer, entry, lookup, place
 from tests.support.clock import FakeClock
@@ -143,6 +144,23 @@ async def test_neighbours_are_those_that_this_request_might_be_served_from():
         (FAR, "similarity", f"to {FAR}", "sql"),
     ]
     assert len(await made.near(REQUEST, 1)) == 1
+
+
+@pytest.mark.req("cache.semantic", "cache.write")
+async def test_neighbours_are_of_what_the_user_knows_now():
+    """What was stored before the user's memory changed is shown to nobody; what came after is."""
+
+    def remembering(_: Request) -> Lookup:
+        return lookup("asked", remembers=True)
+
+    made = replace(desk(), lookup_of=remembering)
+    assert made.store is not None
+    for text in ("before", "after"):
+        epoch = await made.store.bump(lookup("asked").own.owner)
+        await made.store.put(entry(place(text), replace(answer(), question=text), degrees=0.0, epoch=epoch))
+    assert [one.question for one in await made.near(REQUEST, 9)] == ["after"]
+    await made.store.bump(lookup("asked").own.owner)
+    assert await made.near(REQUEST, 9) == ()
 
 
 @pytest.mark.req("cache.write")
