@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from engine.cache.guard.align import Compared, Left
+from engine.cache.guard.numbers import ORDINALS
 from engine.cache.guard.text import Kind, Token
 
 
@@ -42,7 +43,9 @@ def unit(compared: Compared) -> str | None:
 def _shares(tokens: Sequence[Token]) -> tuple[frozenset[str], frozenset[str]]:
     """The numbers that are percentages, and those that are none."""
     found = frozenset(x.key for x, y in pairwise(tokens) if x.kind == "number" and y.key == "percent")
-    return found, frozenset(token.key for token in tokens if token.kind == "number") - found
+    return found, frozenset(
+        token.key for token in tokens if token.kind == "number" and token.text not in ORDINALS
+    ) - found
 
 
 def code(compared: Compared) -> str | None:

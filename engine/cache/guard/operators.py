@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Final
 
 from engine.cache.guard.numbers import SMALL, TENS, plain
-from engine.cache.guard.pieces import REMEMBERED_CHARS
+from engine.cache.guard.pieces import LONGEST_WORD, REMEMBERED_CHARS
 from engine.cache.guard.signs import spelled_out
+from engine.cache.lexicon import typo_of
 
 NO_OPERATORS: Final = re.compile(
     r"""
@@ -25,25 +26,17 @@ NO_OPERATORS: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-SAID: Final = {
-    "times": "*",
-    "multiplied by": "*",
-    "x": "*",
-    "plus": "+",
-    "minus": "-",
-    "divided by": "/",
-    "over": "/",
-}
-SAID_BETWEEN: Final = re.compile(rf"(?<=\d) ({'|'.join(SAID)}) (?=\d)")
+SAID: Final = {"times": "*", "multiplied": "*", "x": "*", "plus": "+", "minus": "-", "divided": "/"}
+SAID_BETWEEN: Final = re.compile(r"(?<=\d) ([a-z]++)(?: by)? (?=\d)")
 BELOW_ZERO: Final = re.compile(r"\b(?:minus|negative) (?=\d)")
 CURRENCY: Final = str.maketrans(dict.fromkeys("$€£₹¥", ""))
 SIGN: Final = re.compile(r"[-+*/^%<>=!&|~]+")
 NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*+")
 _THING: Final = r"(?:\d+(?:[.,]\d+)*+[a-z]*+|[a-z])(?!\w)"
 BETWEEN: Final = re.compile(
-    rf"(?<![\w.])(?<!\d,)({_THING})( ?[-+*/^%<>=!&|~]+ ?| (?:to|and|or|through|until|till) )(?=({_THING}))"
+    rf"(?<![\w.])(?<!\d,)({_THING})( ?[-+*/^%<>=!&|~]+ ?| (?:to|and|or|through|until|till|over) )(?=({_THING}))"
 )
-LOOSE: Final = frozenset({"to", "and", "or", "through", "until", "till", "&"})
+LOOSE: Final = frozenset({"to", "and", "or", "through", "until", "till", "over", "&"})
 """Between two numbers they may stand for a dash or a slash: 5-10 minutes, 5 to 10 minutes."""
 EXCHANGEABLE: Final = frozenset({"+", "*", "&&", "|", "||", "==", "!=", "="})
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
@@ -81,8 +74,13 @@ def _text(text: str) -> str:
     """In lower case with single spaces, operators that are said as their signs, and without what only looks so."""
     low = " ".join(spelled_out(text).translate(CURRENCY).lower().split())
     low = COUNTED.sub(lambda match: IN_WORDS[match[0]], NO_OPERATORS.sub("word", low))
-    low = SAID_BETWEEN.sub(lambda match: f" {SAID[match[1]]} ", low)
-    return BELOW_ZERO.sub("-", low)
+    return BELOW_ZERO.sub("-", SAID_BETWEEN.sub(_said, low))
+
+
+def _said(match: re.Match[str]) -> str:
+    """The sign for a word between two numbers, misspelled ones too; any other word stays."""
+    meant = next((word for word in SAID if match[1] == word or typo_of(match[1][:LONGEST_WORD], word)), None)
+    return f" {SAID[meant]} " if meant else match.group()
 
 
 def _sure(run: str, before: str, after: str, digit_before: bool) -> str | None:
@@ -159,7 +157,7 @@ def _signs(text: str) -> Signs:
 
 def _alike(sign: str, other: str, *, turned: bool) -> bool:
     """Whether two signs between the same numbers say the same, ``turned`` when the numbers changed places."""
-    if {sign, other} <= LOOSE | {"-", "/"} and {sign, other} & LOOSE:
+    if ({sign, other} <= LOOSE | {"-", "/"} and {sign, other} & LOOSE) or {sign, other} == {"+", "and"}:
         return True
     return sign == other and (not turned or sign in EXCHANGEABLE)
 
