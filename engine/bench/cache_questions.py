@@ -38,33 +38,11 @@ VERBS: Final = (
     *("store", "measure", "build", "order", "share", "print", "test", "plan", "describe", "insure"),
 )
 THINGS: Final = (
-    *("a bicycle", "my passport", "a wooden table", "the quarterly report", "a Python package", "an old phone"),
-    *(
-        "a phone contract",
-        "the garden fence",
-        "a birthday cake",
-        "a love letter",
-        "the office printer",
-        "a tax form",
-    ),
-    *(
-        "a tax form",
-        "a hiking trip",
-        "a database",
-        "a violin",
-        "the water pump",
-        "a marketing video",
-        "a mortgage",
-    ),
-    *(
-        "a beehive",
-        "the heating system",
-        "a job offer",
-        "a train ticket",
-        "a house plant",
-        "a school play",
-        "an electric car",
-    ),
+    *("a bicycle", "my passport", "a wooden table", "the quarterly report", "a Python package"),
+    *("an old phone", "a phone contract", "the garden fence", "a birthday cake", "a love letter"),
+    *("the office printer", "a tax form", "a hiking trip", "a database", "a violin", "the water pump"),
+    *("a marketing video", "a mortgage", "a beehive", "the heating system", "a job offer"),
+    *("a train ticket", "a house plant", "a school play", "an electric car"),
 )
 MIXED: Final = 0.6
 """Weight of the second question of a mixture; of two mixtures the mean cosine is then that of real questions."""
