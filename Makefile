@@ -24,10 +24,11 @@ run: $(READY) ## Ask real questions of the local model: first light
 	@$(BIN)/python -m examples.first_light
 
 # Two processes, a file in one of them: 3 min 8 s instead of 5 min on two cores. More would fight for the same cores.
-# Bytecode is kept whatever the shell says: else both rewrite the asserts of every test file again on each run.
+# Bytecode is kept whatever the shell says: else both rewrite the asserts of every test file again on each run. One
+# thread of linear algebra each: more wait for each other in a busy loop, at two to three times the cost of a training.
 .PHONY: test
 test: $(READY) ## All tests that need nothing but this folder (ARGS="-k breaker -x" are passed on)
-	@PYTHONDONTWRITEBYTECODE= $(PYTEST) -m "not system and not long" -n 2 --dist loadfile $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= OPENBLAS_NUM_THREADS=1 $(PYTEST) -m "not system and not long" -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-system
 test-system: $(READY) ## Tests that need more than PyPI (apt, npm, a browser)
