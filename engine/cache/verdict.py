@@ -6,8 +6,6 @@ error bound, which may refuse later what is accepted here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from engine.cache.guard.rules import refuse
 from engine.cache.question import Question
 from engine.cache.verifier import Verifier, cosine
@@ -43,10 +41,3 @@ def judge(
         grey=rule == "verifier" and probability is not None and probability >= grey,
         question=stored.text,
     )
-
-
-def judge_all(
-    asked: Question, stored: Sequence[Question], verifier: Verifier, *, threshold: float, grey: float, floor: float
-) -> list[Verdict]:
-    """One verdict each, in order."""
-    return [judge(asked, each, verifier, threshold=threshold, grey=grey, floor=floor) for each in stored]

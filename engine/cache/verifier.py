@@ -7,7 +7,6 @@ Not the guard, which speaks first, not the file (``verifier_file.py``) and not t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -52,10 +51,6 @@ class Verifier:
             return 1.0
         row = row_of(asked, stored)
         return 0.0 if row is None else float(self.judge_rows(row[None])[0])
-
-    def probabilities(self, asked: Question, stored: Sequence[Question]) -> list[float]:
-        """The same for each of ``stored``; ``asked`` is read once."""
-        return [self.probability(asked, each) for each in stored]
 
     def judge_rows(self, rows: Floats) -> Floats:
         """Probabilities for rows of ``features.compare``, shape (n,)."""

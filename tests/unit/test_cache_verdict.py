@@ -12,7 +12,7 @@ from configs.settings import EncoderSettings
 from engine.cache.features import NAMES, compare, is_small_edit
 from engine.cache.profile import WORDS_MAX, profile
 from engine.cache.question import Question
-from engine.cache.verdict import judge, judge_all
+from engine.cache.verdict import judge
 from engine.cache.verifier import Logistic, Verifier
 from engine.cache.verifier_file import FILE, SHIPPED, Fitted, Sheet, load_sheet, load_verifier
 from engine.errors import ArtifactRefused
@@ -78,7 +78,7 @@ def test_the_grey_zone_is_what_the_verifier_alone_refused_by_little() -> None:
     asked = Question(text="How do I change my wiki password?", vector=_at(1.0))
     stored = [Question(text="Which password should I choose?", vector=_at(c)) for c in (0.96, 0.94, 0.8)]
     stored.append(Question(text="How do I change my 2 passwords?", vector=_at(0.99)))
-    verdicts = judge_all(asked, stored, VERIFIER, threshold=0.5, grey=0.2, floor=0.7)
+    verdicts = [judge(asked, each, VERIFIER, threshold=0.5, grey=0.2, floor=0.7) for each in stored]
     assert [v.accepted for v in verdicts] == [True, False, False, False]
     assert [v.grey for v in verdicts] == [False, True, False, False]
     assert verdicts[3].probability is None

@@ -46,7 +46,7 @@ _HOW: Final = Family(
         "how to {x}",
         "how can one {x}?",
         "What is the best way to {x}?",
-        "What's the way to {x}?",
+        "What would be the way to {x}?",
         "What are the steps to {x}?",
         "What do I have to do to {x}?",
         "I want to {x}, how?",
@@ -83,7 +83,7 @@ _DEFINE: Final = Family(
         "meaning of {x}",
         "definition of {x}",
         "Explain what {x} is",
-        "Can you explain {x}?",
+        "Would you explain {x}?",
         "What exactly is {x}?",
         "Tell me what {x} is",
         "What do people mean by {x}?",
@@ -181,7 +181,7 @@ _FAMILIES: Final = (
             "Give me {x}",
             "I need {x}",
             "I'd like {x}",
-            "Can you give me {x}?",
+            "Could I have {x}?",
             "I'm looking for {x}",
             "please provide {x}",
         ),
@@ -191,7 +191,7 @@ _FAMILIES: Final = (
         said=(
             "List {x}",
             "Give me a list of {x}",
-            "Can you list {x}?",
+            "Could I get a list of {x}?",
             "I need a list of {x}",
             "Show me {x}",
             "Tell me {x}",
@@ -202,7 +202,7 @@ _FAMILIES: Final = (
         said=(
             "Write {x}",
             "Write me {x}",
-            "Can you write {x}?",
+            "Would you write {x}?",
             "I need {x}",
             "Compose {x}",
             "Draft {x}",
@@ -222,7 +222,14 @@ _FAMILIES: Final = (
     ),
     Family(
         asked=(r"What (?:are|were) (?P<x>the \w+ of .+?)\??",),
-        said=("What are {x}?", "List {x}", "Tell me {x}", "Name {x}", "Can you list {x}?", "I want to know {x}"),
+        said=(
+            "What are {x}?",
+            "List {x}",
+            "Tell me {x}",
+            "Name {x}",
+            "Could I get a list of {x}?",
+            "I want to know {x}",
+        ),
     ),
     Family(
         asked=(
@@ -254,9 +261,14 @@ def _family(text: str, random: Random) -> str | None:
             if match is None:
                 continue
             slots = {key: value.rstrip(".") for key, value in match.groupdict().items()}
-            said = [new for frame in family.said if (new := frame.format(**slots)).casefold() != text.casefold()]
+            said = [new for frame in family.said if _plain(new := frame.format(**slots)) != _plain(text)]
             return _presented(random.choice(said), random)
     return None
+
+
+def _plain(text: str) -> str:
+    """A contraction alone is no other sentence."""
+    return text.casefold().replace("what's", "what is")
 
 
 def _presented(text: str, random: Random) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.training.pairs import words as lists
 from engine.training.pairs.lists import word_set
-from engine.training.pairs.text import Span, phrases_of, put, words_of
+from engine.training.pairs.text import Span, one_of, phrases_of, put, words_of
 
 Edit = Callable[[str, Random], str | None]
 
@@ -136,14 +136,14 @@ def antonym(text: str, random: Random) -> str | None:
     """An opposite for one word; not after how: how tall and how short ask for one number."""
     words = words_of(text)
     choices = lists.antonyms().choices(words)
-    return _one_of(text, [(span, new) for span, new in choices if words.before(span, 1) != "how"], random)
+    return one_of(text, [(span, new) for span, new in choices if words.before(span, 1) != "how"], random)
 
 
 def entity(text: str, random: Random) -> str | None:
     """Another country, product, food… for one that is named."""
     names = lists.entities()
     found = list(names.found(words_of(text)))
-    return _one_of(text, [(span, names.another(name, random)) for span, name in found], random)
+    return one_of(text, [(span, names.another(name, random)) for span, name in found], random)
 
 
 def quantifier(text: str, random: Random) -> str | None:
@@ -156,7 +156,7 @@ def quantifier(text: str, random: Random) -> str | None:
         ) == "how":
             continue
         choices += [(span, other) for other in _QUANTIFIERS[phrase]]
-    return _one_of(text, choices, random)
+    return one_of(text, choices, random)
 
 
 def modality(text: str, random: Random) -> str | None:
@@ -179,7 +179,7 @@ def code(text: str, random: Random) -> str | None:
         if text[span.start : span.end] == name.spelled and _is_code(name.spelled):
             found.append((span, names.another(name, random)))
     found += _parts(text, random) + _short_flags(text, random)
-    return _one_of(text, found, random)
+    return one_of(text, found, random)
 
 
 _IDENTIFIER: Final = re.compile(
@@ -231,14 +231,6 @@ def _short_flags(text: str, random: Random) -> list[tuple[Span, str]]:
             )
         )
     return found
-
-
-def _one_of(text: str, choices: Sequence[tuple[Span, str]], random: Random) -> str | None:
-    if not choices:
-        return None
-    place = random.choice(sorted({span.start for span, _ in choices}))
-    span, new = random.choice([choice for choice in choices if choice[0].start == place])
-    return put(text, span.start, span.end, new)
 
 
 def _by_pattern(text: str, patterns: Sequence[tuple[str, tuple[str, ...]]], random: Random) -> str | None:

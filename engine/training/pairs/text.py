@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from random import Random
 from typing import Final
 
 _CHUNK: Final = re.compile(r"\S+")
@@ -116,6 +117,15 @@ def put(text: str, start: int, end: int, new: str) -> str:
         right = article.group(1) + ("n" if _AN.match(new) else "")
         head = head[: article.start()] + right + " "
     return head + new + tail
+
+
+def one_of(text: str, choices: Sequence[tuple[Span, str]], random: Random) -> str | None:
+    """``text`` with one of ``choices`` put in; each place is as likely. ``None``: there is none."""
+    if not choices:
+        return None
+    place = random.choice(sorted({span.start for span, _ in choices}))
+    span, new = random.choice([choice for choice in choices if choice[0].start == place])
+    return put(text, span.start, span.end, new)
 
 
 def decapitalised(text: str) -> str:

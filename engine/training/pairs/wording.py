@@ -12,11 +12,8 @@ from typing import Final
 
 from engine.training.pairs import words as lists
 from engine.training.pairs.inflect import plural
-from engine.training.pairs.text import Span, capitalised, decapitalised, put, words_of
+from engine.training.pairs.text import capitalised, decapitalised, one_of, put, words_of
 
-_QUESTION: Final = re.compile(
-    r"(?i)^(?:how|what|what's|when|where|why|who|which|is|are|was|were|do|does|did|can|could|should|will|would)\b"
-)
 _REQUEST: Final = re.compile(
     r"^(?:Write|List|Give|Show|Tell|Explain|Summari[sz]e|Translate|Convert|Suggest|Recommend|Name|Find|Set|Turn|Open|Play"
     r"|Book|Remind|Rewrite|Make|Check|Round|Lock|Skip)\b"
@@ -34,39 +31,34 @@ def synonym(text: str, random: Random) -> str | None:
         if not any(start < span.end and span.start < end for start, end in kept)
         and (span.first == 0 or text[span.start].islower())
     ]
-    return _one_of(text, choices, random)
+    return one_of(text, choices, random)
 
 
 def spelling(text: str, random: Random) -> str | None:
     """The British spelling of an American word, or the other way round."""
     known, phrases = lists.spellings(), lists.spelling_phrases()
-    return _one_of(text, [(span, known[word]) for span, word in words_of(text).spans(phrases)], random)
+    return one_of(text, [(span, known[word]) for span, word in words_of(text).spans(phrases)], random)
 
 
 _CONTRACTIONS: Final[Sequence[tuple[str, str]]] = tuple(
     (pair.partition("/")[0], pair.partition("/")[2])
     for pair in [
-        "what is/what's",
         "where is/where's",
         "who is/who's",
         "how is/how's",
         "when is/when's",
         "that is/that's",
-        "it is/it's",
         "there is/there's",
-        "I am/I'm",
         "I have/I've",
         "I would/I'd",
         "I will/I'll",
         "you are/you're",
         "they are/they're",
-        "do not/don't",
         "does not/doesn't",
         "did not/didn't",
         "is not/isn't",
         "are not/aren't",
         "was not/wasn't",
-        "cannot/can't",
         "can not/can't",
         "could not/couldn't",
         "should not/shouldn't",
@@ -78,7 +70,7 @@ _CONTRACTIONS: Final[Sequence[tuple[str, str]]] = tuple(
 
 
 def contraction(text: str, random: Random) -> str | None:
-    """What is as what's, don't as do not; now and then without the apostrophe."""
+    """Where is as where's, isn't as is not; now and then without the apostrophe."""
     plain = text.replace("’", "'")
     found: list[str] = []
     for long, short in _CONTRACTIONS:
@@ -107,7 +99,7 @@ def _replaced(text: str, old: str, new: str) -> str:
     match = re.search(rf"(?<![\w'])(?i:{re.escape(old)})(?![\w'])", text)
     if match is None or (old == "I have" and not _PARTICIPLE.match(text[match.end() :])):
         return text
-    if old in {"I have", "what is", "where is", "that is"} and not re.match(r" \w", text[match.end() :]):
+    if old in {"I have", "where is", "that is"} and not re.match(r" \w", text[match.end() :]):
         return text
     return put(text, match.start(), match.end(), new)
 
@@ -115,12 +107,12 @@ def _replaced(text: str, old: str, new: str) -> str:
 _BEFORE_QUESTION: Final = (
     "Hi, {}",
     "Hello, {}",
-    "Hey, {}",
-    "hey {}",
-    "Hi there! {}",
+    "Howdy, {}",
+    "dear all, {}",
+    "Greetings! {}",
     "Good morning, {}",
     "Excuse me, {}",
-    "Quick question: {}",
+    "Something I keep wondering: {}",
     "Just wondering, {}",
     "Sorry to bother you, but {}",
     "Please tell me, {}",
@@ -144,22 +136,20 @@ _BEHIND_QUESTION: Final = (
     " I'd be grateful for an answer.",
 )
 _REQUESTS: Final = (
-    "Please {}",
+    "If you would, {}",
     "Could you {}?",
     "Can you {} please?",
     "Could you please {}?",
-    "Can you {}?",
+    "Are you able to {}?",
     "Would you please {}?",
     "I'd like you to {}.",
     "Would it be possible for you to {}?",
-    "I need you to {}.",
+    "It would be nice if you could {}.",
     "{}, please",
     "Kindly {}",
     "Hi, can you {}? Thanks",
 )
-_POLITE_HEAD: Final = re.compile(
-    r"(?i)^(?:please |can you please |could you please |could you |can you |would you )(?=\w)"
-)
+_POLITE_HEAD: Final = re.compile(r"(?i)^(?:(?:can|could|would) you please |(?:could|would) you )(?=\w)")
 
 
 def polite(text: str, random: Random) -> str | None:
@@ -208,16 +198,3 @@ def person(text: str, random: Random) -> str | None:
         found.append(f"{match.group(1)}{plural(match.group(2))}{match.group(3)}")
     found = [new for new in found if new != text]
     return random.choice(found) if found else None
-
-
-def is_question(text: str) -> bool:
-    """It begins as a question does."""
-    return _QUESTION.match(text) is not None
-
-
-def _one_of(text: str, choices: Sequence[tuple[Span, str]], random: Random) -> str | None:
-    if not choices:
-        return None
-    place = random.choice(sorted({span.start for span, _ in choices}))
-    span, new = random.choice([choice for choice in choices if choice[0].start == place])
-    return put(text, span.start, span.end, new)
