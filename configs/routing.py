@@ -156,6 +156,12 @@ class TrainSettings(Section):
     verifier_false_hits: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.016
     """Share of different questions that may be taken for the same: its thresholds are chosen for it. Less than the
     2 % that are promised, for chance."""
+    verifier_passed_edits: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    """At most this share of the different small edits that the guard lets pass, which are few, may be taken for
+    the same; of the rewordings that it lets pass, ``verifier_false_hits``."""
+    verifier_negatives_min: PositiveInt = 200
+    """Written or made pairs that differ and that the guard lets pass: with fewer small edits (rewordings) among
+    them, no small edit (rewording) is ever accepted. So many without one false hit tell 1.6 % from more."""
     verifier_folds: Annotated[int, Field(ge=2)] = 5
     """Parts that are judged in turn by a verifier fitted on the others; thresholds and figures come from these."""
     finetune_epochs: PositiveInt = 3

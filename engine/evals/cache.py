@@ -27,9 +27,7 @@ from engine.evals.vectors import KeptVectors, OnStep
 from engine.routing.contract import Vectors
 from engine.routing.encoder import load_encoder
 from engine.training.pairs.pair import Pair
-from engine.training.verifier_figures import NEVER, choose, exceed
-from engine.training.verifier_fit import fit_parts
-from engine.training.verifier_job import learn_from, log_odds, out_of_fold, read_rows
+from engine.training.verifier_job import fitted_verifier, learn_from, read_rows
 from engine.training.verifier_pairs import families
 
 SEED: Final = 0
@@ -58,6 +56,8 @@ def evaluate(
     """All figures on ``test_dir`` (default: the evaluation folder).
 
     For each of the three: ``cache.{recall,false_hit_rate,hard_negative_false_hit_rate,synonym_recall}``,
+    ``cache.wrong_of_hits`` (share of the hits that are false ones), these without hard negatives and synonyms for
+    rows that people wrote: ``cache.natural.{recall,false_hit_rate,wrong_of_hits}``, and by edit
     ``cache.edit.<kind>.{recall,false_hit_rate}``, each with ``.low`` and ``.high`` (Clopper–Pearson, 95 %), and
     the curve: ``cache.curve.<threshold>.{recall,false_hit_rate}``, thresholds in hundredths. ``calibration.ece``
     is of pairs that the guard lets through. Without ``train_dir`` the rows are halved by connected questions.
@@ -133,22 +133,22 @@ def _sides(rows: Sequence[Pair]) -> NDArray[np.int64]:
 
 
 def _fitted(train: Sequence[Pair], test: Sequence[Pair], run: _Run) -> Judged:
-    """What ``train verifier`` makes of ``train``, on ``test``."""
+    """What ``train verifier`` makes of ``train`` without pairs of its own making, on ``test``.
+
+    The least number of different pairs is switched off too: half of the rows has too few small edits for it.
+    """
     run.on_step("fitting to the rows", 0, 0)
-    options = run.settings.train.model_copy(update={"verifier_edits": 0, "verifier_strangers": 0})
-    learned = learn_from(train, (), options, SEED, run.vectors.of)
-    limits = choose(
-        out_of_fold(learned, options, SEED)[learned.judged],
-        learned.examples.same[learned.judged],
-        learned.examples.edits[learned.judged],
-        options.verifier_false_hits,
+    without = {"verifier_edits": 0, "verifier_strangers": 0, "verifier_negatives_min": 1}
+    verifier = fitted_verifier(
+        learn_from(train, (), run.settings.train.model_copy(update=without), SEED, run.vectors.of),
+        run.settings.train.model_copy(update=without),
+        SEED,
     )
-    parts = fit_parts(learned.examples, options)
     seen = read_rows(test, run.vectors.of)
-    odds = np.where(seen.refused, NEVER, log_odds(parts, seen))
-    accepted = exceed(odds, seen.edits, limits)
-    chances = np.where(odds == NEVER, -1.0, 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0))))
-    return Judged.of(test, chances, accepted)
+    a, b = run.vectors.of([row.a for row in test]), run.vectors.of([row.b for row in test])
+    near = np.einsum("ij,ij->i", a, b, dtype=np.float64) >= run.settings.cache.semantic.similarity_min
+    chances = np.where(seen.refused | ~near, -1.0, verifier.judge_rows(seen.rows))
+    return Judged.of(test, chances, np.asarray(chances >= verifier.accept))
 
 
 def _calibration(prefix: str, judged: Judged) -> dict[str, float]:

@@ -19,6 +19,7 @@ PLAIN: Final = 0.85
 GRID: Final = (*range(5, 90, 5), *range(90, 100))
 """Thresholds of the curve, in hundredths."""
 HARD: Final = "hard_negative"
+NATURAL: Final = "natural"
 SYNONYM: Final = "synonym"
 DRAWN: Final = (("shipped.", "shipped"), ("", "fitted to such rows"), ("plain_085.", "plain cosine"))
 
@@ -59,7 +60,12 @@ def pair_figures(prefix: str, judged: Judged) -> dict[str, float]:
     for edit in sorted(set(judged.edits.tolist()) - {""}):
         groups[f"edit.{edit}.recall"] = same & (judged.edits == edit)
         groups[f"edit.{edit}.false_hit_rate"] = other & (judged.edits == edit)
-    return rates(f"{prefix}cache", judged.accepted, groups)
+    natural = judged.kinds == NATURAL
+    groups |= {"natural.recall": same & natural, "natural.false_hit_rate": other & natural}
+    # A share of the hits, not of the pairs: among what is accepted, what is another question.
+    hits = {"wrong_of_hits": judged.accepted, "natural.wrong_of_hits": judged.accepted & natural}
+    name = f"{prefix}cache"
+    return rates(name, judged.accepted, groups) | rates(name, other, hits)
 
 
 def curve_figures(prefix: str, judged: Judged) -> dict[str, float]:

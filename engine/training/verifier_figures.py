@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 CONFIDENCE: Final = 0.95
 NEVER: Final = -1e9
 """Log-odds of pairs that a rule refused."""
+CLOSED: Final = -NEVER
+"""A threshold that nothing exceeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,18 @@ class Thresholds:
 
     edit: float
     rewording: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What thresholds have to hold."""
+
+    false_hits: float
+    """Share of all different pairs that may be taken for the same."""
+    passed_edits: float
+    """Share of the different small edits that the guard lets pass; of rewordings it lets pass: ``false_hits``."""
+    known: int
+    """So many different pairs that the guard lets pass a part has to have been judged on to accept anything."""
 
 
 def rate(name: str, accepted: Flags, among: Flags) -> dict[str, float]:
@@ -48,17 +62,20 @@ def rates(prefix: str, accepted: Flags, groups: Mapping[str, Flags]) -> dict[str
     }
 
 
-def choose(odds: Floats, same: Flags, edits: Flags, false_hits: float) -> Thresholds:
-    """Thresholds with the most hits that let through at most ``false_hits`` of the pairs that are not the same.
+def choose(odds: Floats, same: Flags, edits: Flags, goal: Goal) -> Thresholds:
+    """Thresholds with the most hits that let through at most ``goal.false_hits`` of the different pairs.
 
-    How many of those may come from small edits and how many from rewordings is tried out.
+    How many of those may come from small edits and how many from rewordings is tried out. A part about which too
+    little is known gets ``CLOSED``; refused pairs have ``NEVER`` and tell nothing about it.
     """
-    budget = int(false_hits * (~same).sum())
-    wrong = [np.sort(odds[~same & part])[::-1] for part in (edits, ~edits)]
+    budget = int(goal.false_hits * (~same).sum())
+    wrong = [np.sort(odds[~same & part & (odds > NEVER)])[::-1] for part in (edits, ~edits)]
+    most_wrong = [goal.passed_edits * len(wrong[0]), goal.false_hits * len(wrong[1])]
     right = [np.sort(odds[same & part]) for part in (edits, ~edits)]
-    best, most = Thresholds(edit=-NEVER, rewording=-NEVER), -1
+    best, most = Thresholds(edit=CLOSED, rewording=CLOSED), 0
     for spent in range(budget + 1):
-        limits = [_limit(wrong[0], spent), _limit(wrong[1], budget - spent)]
+        shares = (min(spent, int(most_wrong[0])), min(budget - spent, int(most_wrong[1])))
+        limits = [_limit(falling, share, goal.known) for falling, share in zip(wrong, shares, strict=True)]
         hits = sum(
             len(r) - int(np.searchsorted(r, limit, "right")) for r, limit in zip(right, limits, strict=True)
         )
@@ -67,10 +84,13 @@ def choose(odds: Floats, same: Flags, edits: Flags, false_hits: float) -> Thresh
     return best
 
 
-def _limit(falling: Floats, spent: int) -> float:
-    """What is above it are the first ``spent`` of ``falling``; never so low that what a rule refused gets in."""
-    reached = float(falling[spent]) if spent < len(falling) else NEVER
-    return max(reached, NEVER)
+def _limit(falling: Floats, spent: int, known: int) -> float:
+    """What is above it are the first ``spent`` of ``falling``: the log-odds of one that is not to get in.
+
+    Without enough of them nothing says where the others would lie, so nothing gets in.
+    """
+    enough = len(falling) >= max(known, 1)
+    return float(falling[min(spent, len(falling) - 1)]) if enough else CLOSED
 
 
 def exceed(odds: Floats, edits: Flags, limits: Thresholds) -> Flags:

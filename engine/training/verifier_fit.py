@@ -21,6 +21,7 @@ from engine.cache.question import Question
 from engine.cache.verifier import Floats, Logistic, row_of
 from engine.training.minimum import minimum
 from engine.training.pairs.pair import Pair
+from engine.training.verifier_figures import CLOSED
 
 Flags = NDArray[np.bool_]
 Vectors = NDArray[np.float32]
@@ -108,7 +109,12 @@ def fit_parts(examples: Examples, settings: TrainSettings) -> tuple[Logistic, Lo
 
 
 def moved(part: Logistic, limit: float, accept: float) -> Logistic:
-    """``part`` moved so that only what had more log-odds than ``limit`` has the probability ``accept``."""
+    """``part`` moved so that only what had more log-odds than ``limit`` has the probability ``accept``.
+
+    With ``CLOSED`` it says no to everything.
+    """
+    if limit >= CLOSED:
+        return Logistic(weights=np.zeros_like(part.weights), bias=-BOUND)
     wanted = float(np.log(accept) - np.log1p(-accept))
     return replace(part, bias=part.bias + wanted - min(max(limit, -BOUND), BOUND) - MARGIN)
 

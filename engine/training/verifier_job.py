@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from configs.routing import TrainSettings
 from configs.settings import Settings
 from engine.cache.features import NAMES
-from engine.cache.verifier import Logistic
+from engine.cache.verifier import Logistic, Verifier
 from engine.cache.verifier_file import CARD, FILE, KIND, SCHEMA, Fitted, Sheet, is_verifier, load_verifier
 from engine.errors import TrainingRefused
 from engine.evals.score import calibration_error
@@ -30,7 +30,7 @@ from engine.training.pairs.edits import edits
 from engine.training.pairs.pair import Pair
 from engine.training.pairs.read import NEEDED, read_pairs
 from engine.training.verifier_card import model_card
-from engine.training.verifier_figures import NEVER, Thresholds, choose, exceed, rates
+from engine.training.verifier_figures import CLOSED, NEVER, Goal, Thresholds, choose, exceed, rates
 from engine.training.verifier_fit import Examples, fit_parts, moved, read_examples
 from engine.training.verifier_pairs import closed, families, strangers
 
@@ -115,7 +115,8 @@ def train_verifier(job: Job, settings: Settings, on_step: OnStep, now: datetime)
     learned = learn_from(pairs, job.questions, settings.train, job.seed, _counted(encoder.encode, on_step))
     on_step("judging in turns", 0, None)
     odds = out_of_fold(learned, settings.train, job.seed)
-    limits = job.limits or _limits(odds, learned, settings.train)
+    limits = job.limits or limits_of(odds, learned, settings.train)
+    notes = (*notes, *closed_notes(limits, settings.train))
     on_step("fitting", 0, None)
     parts = fit_parts(learned.examples, settings.train)
     accept = job.accept or _best_accept(odds, learned, limits)
@@ -222,18 +223,51 @@ def log_odds(parts: tuple[Logistic, Logistic], examples: Examples) -> NDArray[np
     return np.where(examples.edits, parts[0].odds(examples.rows), parts[1].odds(examples.rows))
 
 
-def _limits(odds: NDArray[np.float64], learned: Learned, settings: TrainSettings) -> Thresholds:
+def limits_of(odds: NDArray[np.float64], learned: Learned, settings: TrainSettings) -> Thresholds:
+    """Chosen on what was written or made. Not on strangers: they are too easy to say where thresholds belong."""
     on, examples = learned.judged, learned.examples
-    return choose(odds[on], examples.same[on], examples.edits[on], settings.verifier_false_hits)
+    return choose(odds[on], examples.same[on], examples.edits[on], goal_of(settings))
+
+
+def goal_of(settings: TrainSettings) -> Goal:
+    """What thresholds have to hold, as the settings say."""
+    return Goal(
+        false_hits=settings.verifier_false_hits,
+        passed_edits=settings.verifier_passed_edits,
+        known=settings.verifier_negatives_min,
+    )
+
+
+def fitted_verifier(learned: Learned, settings: TrainSettings, seed: int) -> Verifier:
+    """The verifier that would be written, its thresholds chosen on ``learned`` itself, in turns."""
+    odds = out_of_fold(learned, settings, seed)
+    limits = limits_of(odds, learned, settings)
+    edit, rewording = fit_parts(learned.examples, settings)
+    accept = _best_accept(odds, learned, limits)
+    return Verifier(
+        edit=moved(edit, limits.edit, accept),
+        rewording=moved(rewording, limits.rewording, accept),
+        accept=accept,
+        version="",
+    )
+
+
+def closed_notes(limits: Thresholds, settings: TrainSettings) -> tuple[str, ...]:
+    """What is to be said of parts that accept nothing."""
+    return tuple(
+        f"no {name} is ever accepted: that takes {settings.verifier_negatives_min} of your pairs that differ so, "
+        "are not the same and pass the guard, and hits within the goal"
+        for name, limit in (("small edit", limits.edit), ("rewording", limits.rewording))
+        if limit >= CLOSED
+    )
 
 
 def _named(parts: tuple[Logistic, Logistic], limits: Thresholds, accept: float) -> dict[str, Fitted]:
     at = {"edit": (parts[0], limits.edit), "rewording": (parts[1], limits.rewording)}
     return {
-        name: Fitted(
-            weights=dict(zip(NAMES, part.weights.tolist(), strict=True)), bias=moved(part, limit, accept).bias
-        )
+        name: Fitted(weights=dict(zip(NAMES, placed.weights.tolist(), strict=True)), bias=placed.bias)
         for name, (part, limit) in at.items()
+        for placed in (moved(part, limit, accept),)
     }
 
 

@@ -7,12 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from configs.settings import EncoderSettings
+from configs.settings import EncoderSettings, Settings
+from engine.cache.question import Question
 from engine.cache.verifier_file import CARD, FILE, load_verifier
 from engine.cli import console
 from engine.cli.main import main
+from engine.routing.encoder import load_encoder
+from engine.training.pairs.read import read_pairs
+from engine.training.verifier_job import cleaned, fitted_verifier, learn_from
 
 TOPICS = (
     "repair a bike chain",
@@ -61,12 +66,42 @@ def test_pairs_of_ones_own_become_a_verifier_that_can_be_loaded(
     command = ("train", "verifier", pairs, "--columns", "q1,q2,same", "--licence", "CC0-1.0", "--out", out_dir)
     code, out, _ = _run(capsys, *command, "--config", tmp_path / "few.yaml", "--json")
     assert code == 0
-    card: Any = json.loads(out)["card"]
+    told: Any = json.loads(out)
+    card: Any = told["card"]
     assert card["pairs"]["dup.unnamed"] == len(TOPICS)
     assert card["licence"] == "CC0-1.0"
     assert sorted(file.name for file in (tmp_path / "verifier").iterdir()) == [CARD, FILE]
     assert "mine.csv" in (tmp_path / "verifier" / CARD).read_text(encoding="utf-8")
-    assert 0.0 < load_verifier(tmp_path / "verifier", EncoderSettings()).accept < 1.0
+    page = (tmp_path / "verifier" / CARD).read_text(encoding="utf-8")
+    assert f"| {card['metrics']['cross_validated.recall']:.3f} |" in page.split("## Figures")[1]
+    assert {"cross_validated.false_hit_rate", "cross_validated.recall.high"} <= card["metrics"].keys()
+    for part in ("small edit", "rewording"):
+        assert any(note.startswith(f"no {part} is ever accepted") for note in told["notes"])
+        assert f"no {part} is ever accepted" in page
+    made = load_verifier(tmp_path / "verifier", EncoderSettings())
+    same = Question(text="How do I bake rye bread?", vector=np.ones(1, np.float32))
+    other = Question(text="how do i bake rye bread", vector=np.ones(1, np.float32))
+    assert made.probability(same, other) < made.accept
+
+
+@pytest.mark.req("cache.verify")
+def test_what_is_written_is_what_the_pairs_ask_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Thresholds and their name are those of the library on the same pairs."""
+    pairs, out_dir = _pairs(tmp_path / "mine.csv"), tmp_path / "verifier"
+    changed = {"verifier_edits": 3, "verifier_negatives_min": 1, "verifier_passed_edits": 0.5}
+    (tmp_path / "few.yaml").write_text(json.dumps({"train": changed}), encoding="utf-8")
+    command = ("train", "verifier", pairs, "--columns", "q1,q2,same", "--out", out_dir)
+    code, _, _ = _run(capsys, *command, "--config", tmp_path / "few.yaml")
+    assert code == 0
+    settings = Settings().train.model_copy(update=changed)
+    kept, _ = cleaned(read_pairs((pairs,), ("q1", "q2", "same")))
+    learned = learn_from(kept, (), settings, settings.seed, load_encoder(EncoderSettings()).encode)
+    expected, made = fitted_verifier(learned, settings, settings.seed), load_verifier(out_dir, EncoderSettings())
+    assert made.accept == expected.accept
+    for one, other in ((made.edit, expected.edit), (made.rewording, expected.rewording)):
+        assert one.bias == pytest.approx(other.bias, abs=1e-3)
+        assert one.weights == pytest.approx(other.weights, abs=1e-3)
+    assert made.edit.weights.any()
 
 
 @pytest.mark.req("cache.verify")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from engine.evals.cache import evaluate
 from engine.evals.data import PAIRS_FILE, pair_rows
 from engine.evals.pair_score import GRID, Judged, curve_figures, pair_figures, plot
 from engine.training.pairs.pair import Pair
+from engine.training.verifier_job import Learned, learn_from
 
 FRAMES = ("How do I {}?", "How can I {}?", "What is the best way to {}?")
 TOPICS = (
@@ -53,6 +56,10 @@ def test_every_figure_counts_the_pairs_it_names() -> None:
     assert found["shipped.cache.hard_negative_false_hit_rate"] == 0.5
     assert found["shipped.cache.synonym_recall"] == 0.5
     assert found["shipped.cache.edit.number.false_hit_rate"] == 0.5
+    assert found["shipped.cache.wrong_of_hits"] == pytest.approx(1 / 3)
+    assert found["shipped.cache.natural.recall"] == 1.0
+    assert found["shipped.cache.natural.false_hit_rate"] == 0.0
+    assert found["shipped.cache.natural.wrong_of_hits"] == 0.0
     assert "shipped.cache.edit.number.recall" not in found
     assert "shipped.cache.edit.synonym.false_hit_rate" not in found
     for name in [name for name in found if not name.endswith((".low", ".high"))]:
@@ -102,7 +109,7 @@ def test_an_evaluation_scores_all_three_on_the_same_pairs(tmp_path: Path) -> Non
     assert found.figures["shipped.cache.edit.number.false_hit_rate"] == 0.0
     assert found.figures["cache.edit.number.false_hit_rate"] == 0.0
     assert found.figures["shipped.cache.recall"] > 0.5
-    assert found.figures["cache.recall"] > 0.5
+    assert found.figures["cache.recall"] >= 0.5
     assert 0.0 <= found.figures["shipped.calibration.ece"] <= 1.0
     plot(found.figures, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
@@ -113,6 +120,54 @@ def test_without_training_rows_no_question_is_on_both_sides(tmp_path: Path) -> N
     """Halves by connected questions: every pair is judged, and there are figures for it."""
     found = evaluate(Settings(data_dir=tmp_path / "home"), test_dir=_folder(tmp_path / "data"))
     assert {"cache.recall", "cache.false_hit_rate", "shipped.cache.recall"} <= found.figures.keys()
+
+
+class _Taught:
+    """What each fit was given."""
+
+    def __init__(self) -> None:
+        self.pairs: list[list[Pair]] = []
+
+    def learn(self, pairs: Sequence[Pair], *rest: Any) -> Learned:
+        self.pairs.append(list(pairs))
+        return learn_from(pairs, *rest)
+
+
+def _texts(pairs: Sequence[Pair]) -> set[str]:
+    return {text for pair in pairs for text in (pair.a, pair.b)}
+
+
+@pytest.mark.req("cache.verify")
+def test_a_question_that_taught_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each half is fitted to the other, and connected questions stay together; given rows to train on are used."""
+    folder, taught = _folder(tmp_path / "data"), _Taught()
+    monkeypatch.setattr("engine.evals.cache.learn_from", taught.learn)
+    settings, rows = Settings(data_dir=tmp_path / "home"), pair_rows(folder)
+    evaluate(settings, test_dir=folder)
+    one, other = taught.pairs
+    assert len(one) + len(other) == len(rows)
+    assert not _texts(one) & _texts(other)
+    taught.pairs.clear()
+    evaluate(settings, test_dir=folder, train_dir=folder)
+    assert [len(pairs) for pairs in taught.pairs] == [len(rows)]
+
+
+@pytest.mark.req("cache.verify")
+def test_settings_count_in_the_evaluation(tmp_path: Path) -> None:
+    """The least probability of the shipped one, the least cosine of both: nothing reaches what nothing can."""
+    folder, home = _folder(tmp_path / "data"), tmp_path / "home"
+    usual = Settings(data_dir=home)
+
+    def run(**changed: float) -> Mapping[str, float]:
+        semantic = usual.cache.semantic.model_copy(update=changed)
+        settings = usual.model_copy(update={"cache": usual.cache.model_copy(update={"semantic": semantic})})
+        return evaluate(settings, test_dir=folder, train_dir=folder).figures
+
+    strict, near = run(accept=0.9999), run(similarity_min=0.9999)
+    assert strict["shipped.cache.recall"] == 0.0
+    assert strict["cache.recall"] >= 0.5
+    assert near["shipped.cache.recall"] == 0.0
+    assert near["cache.recall"] == 0.0
 
 
 @pytest.mark.req("cache.verify")

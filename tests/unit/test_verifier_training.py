@@ -11,11 +11,27 @@ from numpy.typing import NDArray
 from configs.routing import TrainSettings
 from engine.cache.features import NAMES
 from engine.cache.profile import profile
+from engine.cache.verifier import Logistic
 from engine.errors import TrainingRefused
+from engine.evals.score import calibration_error
+from engine.training import verifier_job
 from engine.training.pairs.pair import Pair
-from engine.training.verifier_figures import NEVER, Thresholds, choose, exceed, rate
-from engine.training.verifier_fit import UP, fit_parts
-from engine.training.verifier_job import cleaned, learn_from, log_odds, out_of_fold
+from engine.training.pairs.read import read_pairs
+from engine.training.verifier_figures import CLOSED, NEVER, Goal, Thresholds, choose, exceed, rate
+from engine.training.verifier_fit import BY_LENGTH, OF_EDITS, UP, Examples, fit_parts, moved
+from engine.training.verifier_job import (
+    ACCEPTS,
+    cleaned,
+    closed_notes,
+    fitted_verifier,
+    learn_from,
+    limits_of,
+    log_odds,
+    out_of_fold,
+    own_files,
+    probabilities,
+    read_rows,
+)
 from engine.training.verifier_pairs import closed, families, strangers
 
 TOPICS = (
@@ -31,7 +47,7 @@ TOPICS = (
     ("tune a piano", "bring a piano in tune", "move a piano"),
 )
 FRAMES = ("How do I {}?", "How can I {}?", "What is the best way to {}?")
-SETTINGS = TrainSettings(verifier_edits=4, verifier_strangers=1, verifier_folds=3)
+SETTINGS = TrainSettings(verifier_edits=4, verifier_strangers=1, verifier_folds=3, verifier_negatives_min=1)
 
 
 def _pair(a: str, b: str, *, duplicate: bool) -> Pair:
@@ -120,9 +136,9 @@ def test_thresholds_hold_the_share_of_false_hits_and_take_the_most_hits() -> Non
     odds = np.array([5.0, 4.0, 3.0, 2.0, NEVER, 5.0, 1.0, 0.5, NEVER, NEVER, *[-3.0] * 8])
     same = np.array([True, True, False, True, True, False, True, True, False, True, *[False] * 8])
     edits = np.array([True] * 5 + [False] * 5 + [True] * 8)
-    limits = choose(odds, same, edits, 0.1)
+    limits = choose(odds, same, edits, Goal(false_hits=0.1, passed_edits=0.5, known=1))
     accepted = exceed(odds, edits, limits)
-    assert limits == Thresholds(edit=3.0, rewording=NEVER)
+    assert limits == Thresholds(edit=-3.0, rewording=5.0)
     assert int((accepted & ~same).sum()) == 1
     assert not accepted[odds == NEVER].any()
 
@@ -165,3 +181,139 @@ def test_refused_pairs_are_not_learned_from() -> None:
     ].all()
     assert not refused.all()
     assert np.isfinite(log_odds(fit_parts(with_them.examples, SETTINGS), with_them.examples)).all()
+
+
+@pytest.mark.req("cache.verify")
+def test_a_part_with_too_few_pairs_that_differ_accepts_nothing() -> None:
+    """Nothing refused tells where a threshold belongs; a budget for all of them opens nothing either."""
+    odds = np.array([5.0, 4.0, 3.0, 2.0, 1.0, NEVER, NEVER])
+    same = np.array([True, True, False, False, True, False, False])
+    edits = np.array([False] * 5 + [True] * 2)
+    for known, rewording in ((2, 3.0), (3, CLOSED)):
+        limits = choose(odds, same, edits, Goal(false_hits=0.2, passed_edits=0.2, known=known))
+        assert limits == Thresholds(edit=CLOSED, rewording=rewording)
+    lavish = choose(odds, same, edits, Goal(false_hits=0.99, passed_edits=0.99, known=1))
+    assert lavish.rewording == 2.0
+    part = Logistic(weights=np.full(len(NAMES), 40.0), bias=9.0)
+    rows = np.full((3, len(NAMES)), 50.0)
+    assert (moved(part, CLOSED, 0.5).odds(rows) < -40.0).all()
+    assert (moved(part, 3.0, 0.5).odds(rows) > 0.0).all()
+    closed_parts = Thresholds(edit=CLOSED, rewording=CLOSED)
+    assert [note.split(" is")[0] for note in closed_notes(closed_parts, SETTINGS)] == [
+        "no small edit",
+        "no rewording",
+    ]
+    assert closed_notes(lavish, SETTINGS)[0].startswith("no small edit")
+
+
+@pytest.mark.req("cache.verify")
+@pytest.mark.parametrize("count", [12, 120])
+def test_few_pairs_of_ones_own_never_make_a_verifier_that_takes_others_for_the_same(count: int) -> None:
+    """Pairs that differ in a number alone, then of every kind: on the project's own pairs within the goal."""
+    files, _ = own_files()
+    written = read_pairs(files)
+    held = [pair for pair in written[::20] if not pair.duplicate]
+    seen = read_rows(held, _encode)
+    numbers: list[Pair] = []
+    for asked, same, _ in TOPICS:
+        for n in range(2, 8):
+            first = f"How do I {asked} {n} times?"
+            numbers.append(_pair(first, f"How can I {same} {n} times?", duplicate=True))
+            numbers.append(_pair(first, f"How do I {asked} {n + 1} times?", duplicate=False))
+    settings = TrainSettings(verifier_edits=2, verifier_folds=2)
+    for pairs in (numbers[:count], written[7 :: len(written) // count][:count]):
+        verifier = fitted_verifier(learn_from(cleaned(pairs)[0], (), settings, 1, _encode), settings, 1)
+        wrong = ~seen.refused & (verifier.judge_rows(seen.rows) >= verifier.accept)
+        assert float(wrong.mean()) <= settings.verifier_false_hits
+    assert (~seen.refused).sum() > 50
+
+
+@pytest.mark.req("cache.verify")
+def test_a_fold_is_judged_by_what_was_fitted_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pair is left out of a fit; each fit sees fewer than all and gets no family twice."""
+    learned = learn_from(_pairs(), (), SETTINGS, 3, _encode)
+    sizes: list[int] = []
+
+    def spy(examples: Examples, settings: TrainSettings) -> tuple[Logistic, Logistic]:
+        assert settings is SETTINGS
+        sizes.append(len(examples.same))
+        zero = Logistic(weights=np.zeros(len(NAMES)), bias=float(len(sizes)))
+        return zero, zero
+
+    monkeypatch.setattr(verifier_job, "fit_parts", spy)
+    odds = out_of_fold(learned, SETTINGS, 3)
+    assert len(sizes) == SETTINGS.verifier_folds
+    within = (learned.families[:, 0] == learned.families[:, 1]) & ~learned.examples.refused
+    for number, size in enumerate(sizes, 1):
+        held = set(learned.families[within & (odds == number)].ravel().tolist())
+        assert held
+        assert size == sum(not held & set(pair) for pair in learned.families.tolist())
+
+
+@pytest.mark.req("cache.verify")
+def test_thresholds_and_what_they_are_called_come_from_the_pairs() -> None:
+    """Limits by folds for the goal, the name that is calibrated best, both parts moved to it."""
+    learned = learn_from(_pairs(), (), SETTINGS, 3, _encode)
+    odds = out_of_fold(learned, SETTINGS, 3)
+    on, examples = learned.judged, learned.examples
+    goal = Goal(false_hits=0.3, passed_edits=0.3, known=1)
+    wide = SETTINGS.model_copy(update={"verifier_false_hits": 0.3, "verifier_passed_edits": 0.3})
+    limits = limits_of(odds, learned, wide)
+    assert limits == choose(odds[on], examples.same[on], examples.edits[on], goal)
+    assert limits != limits_of(odds, learned, SETTINGS)
+    verifier = fitted_verifier(learned, wide, 3)
+    passed = on & ~examples.refused
+    errors = {
+        accept: calibration_error(
+            probabilities(odds[passed], examples.take(passed), limits, accept), examples.same[passed]
+        )
+        for accept in ACCEPTS
+    }
+    assert verifier.accept == min(errors, key=lambda accept: errors[accept])
+    edit, rewording = fit_parts(examples, wide)
+    assert verifier.edit.bias == moved(edit, limits.edit, verifier.accept).bias
+    assert verifier.rewording.bias == moved(rewording, limits.rewording, verifier.accept).bias
+    assert len({limits.edit, limits.rewording, 0.0}) == 3
+
+
+@pytest.mark.req("cache.verify")
+def test_each_part_learns_from_its_own_pairs_and_features() -> None:
+    """Made edits move no weight of rewordings; some features are for one part only."""
+    chance = np.random.default_rng(5)
+    count = 240
+    same = np.arange(count) % 2 == 0
+    # Every feature says something in its allowed direction, so a weight is zero only where it has to be.
+    signs = np.array([1.0 if name in UP else -1.0 for name in NAMES])
+    rows = chance.normal(size=(count, len(NAMES))) + np.where(same, 0.5, -0.5)[:, None] * signs
+    made = np.arange(count) % 3 == 0
+    edits = np.arange(count) % 4 < 2
+    whole = Examples(rows=rows, same=same, refused=np.zeros(count, dtype=bool), made=made, edits=edits)
+    edit, rewording = fit_parts(whole, SETTINGS)
+    zero = {
+        part: {name for name, weight in zip(NAMES, fitted.weights.tolist(), strict=True) if weight == 0.0}
+        for part, fitted in (("edit", edit), ("rewording", rewording))
+    }
+    assert zero["edit"] >= BY_LENGTH
+    assert zero["rewording"] >= OF_EDITS
+    assert OF_EDITS - zero["edit"]
+    assert BY_LENGTH - zero["rewording"]
+    without = fit_parts(whole.take(~made), SETTINGS)
+    assert without[1].weights.tobytes() == rewording.weights.tobytes()
+    assert without[0].weights.tobytes() != edit.weights.tobytes()
+
+
+@pytest.mark.req("cache.verify")
+def test_what_is_learned_from_holds_edits_strangers_and_what_follows() -> None:
+    """Beside the written pairs; only those and made ones are judged."""
+    learned = learn_from(_pairs(), (), SETTINGS, 3, _encode)
+    kinds = {pair.kind for pair in learned.pairs}
+    assert {"rewording", "aspect", "follows", "follows_not", "stranger", "number", "synonym"} & kinds >= {
+        "rewording",
+        "aspect",
+        "follows",
+        "follows_not",
+        "stranger",
+        "synonym",
+    }
+    for pair, judged in zip(learned.pairs, learned.judged, strict=True):
+        assert judged == (pair.kind not in {"follows", "follows_not", "stranger"})
