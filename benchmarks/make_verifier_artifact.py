@@ -4,7 +4,7 @@
 
 Learns from our own pairs alone: ``benchmarks/verifier_texts`` and edits that are made by rule from its questions.
 What is written holds weights, no text. ``--tune`` prints the thresholds that the rows of the evaluation folder ask
-for: three numbers, the only thing here that was chosen on them.
+for: three numbers. Features, parts and word lists were compared on these rows as well.
 """
 
 from __future__ import annotations
@@ -38,12 +38,16 @@ from engine.training.verifier_job import (
 )
 
 SEED: Final = 7
-LIMITS: Final = Thresholds(edit=-0.4986, rewording=1.9986)
+LIMITS: Final = Thresholds(edit=-0.4548, rewording=2.1284)
 """Log-odds of the fit that have to be exceeded. Chosen on the development rows for ``GOAL``."""
 ACCEPT: Final = 0.85
 """What the probability there is called: nearest to how often such pairs are the same among the rows."""
 GOAL: Final = Goal(false_hits=0.0148, passed_edits=0.15, known=100)
 """On the development rows: below the 2 % that are promised, for chance."""
+REMARKS: Final = (
+    "Both thresholds and what the probability at them is called were chosen on the rows of the evaluation folder.",
+    "Features, the two parts and the word lists were compared on these rows. No weight was learned from them.",
+)
 CREATED: Final = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
 
 
@@ -83,6 +87,7 @@ def main() -> None:
         questions=questions,
         limits=LIMITS,
         accept=ACCEPT,
+        remarks=REMARKS,
     )
     if parser.parse_args().tune:
         tune(settings, job)

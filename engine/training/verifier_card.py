@@ -46,13 +46,30 @@ def model_card(sheet: Sheet, notes: Sequence[str]) -> str:
         "",
         "## Limits",
         "",
-        "- English. A question with more than 160 words, or without any, is never taken for another.",
-        "- Names and numbers are the guard's business; the verifier alone would confuse some of them.",
+        "- English. A question of 160 words or more, or without any, is never taken for another.",
+        *_above(sheet),
         "- The probability is calibrated to the pairs above. Other people's questions are other pairs: watch the",
         "  measured false-hit rate.",
         *([] if not notes else ["", "## Notes", "", *(f"- {markdown_text(note)}" for note in notes)]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _above(sheet: Sheet) -> list[str]:
+    """Kinds of different pairs that are taken for the same more often than the thresholds were to allow."""
+    goal = float(sheet.settings["verifier_false_hits"])
+    worse = sorted(
+        (
+            (value, name.split(".")[2])
+            for name, value in sheet.metrics.items()
+            if name.startswith("cross_validated.kind.") and name.endswith(".false_hit_rate") and value > goal
+        ),
+        reverse=True,
+    )
+    if not worse:
+        return []
+    named = ", ".join(f"{markdown_text(kind)} {value:.1%}" for value, kind in worse)
+    return [f"- Taken for the same more often than in {goal:.1%} of the different pairs: {named}."]
 
 
 def _figures(sheet: Sheet) -> list[str]:

@@ -59,6 +59,8 @@ class Job:
     """Thresholds that were chosen elsewhere; ``None``: on the pairs themselves, in turns."""
     accept: float | None = None
     """What the probability at the thresholds is called; ``None``: what fits the pairs best."""
+    remarks: tuple[str, ...] = ()
+    """What the card has to say beside what training itself finds."""
     columns: tuple[str, ...] = NEEDED
     """Names of the columns of both texts and of the label."""
 
@@ -116,7 +118,7 @@ def train_verifier(job: Job, settings: Settings, on_step: OnStep, now: datetime)
     on_step("judging in turns", 0, None)
     odds = out_of_fold(learned, settings.train, job.seed)
     limits = job.limits or limits_of(odds, learned, settings.train)
-    notes = (*notes, *closed_notes(limits, settings.train))
+    notes = (*job.remarks, *notes, *closed_notes(limits, settings.train))
     on_step("fitting", 0, None)
     parts = fit_parts(learned.examples, settings.train)
     accept = job.accept or _best_accept(odds, learned, limits)

@@ -75,6 +75,8 @@ def test_pairs_of_ones_own_become_a_verifier_that_can_be_loaded(
     page = (tmp_path / "verifier" / CARD).read_text(encoding="utf-8")
     assert f"| {card['metrics']['cross_validated.recall']:.3f} |" in page.split("## Figures")[1]
     assert {"cross_validated.false_hit_rate", "cross_validated.recall.high"} <= card["metrics"].keys()
+    above = [name for name, value in card["metrics"].items() if name.endswith(".false_hit_rate") and value > 0.016]
+    assert ("Taken for the same more often" in page) == bool([name for name in above if ".kind." in name])
     for part in ("small edit", "rewording"):
         assert any(note.startswith(f"no {part} is ever accepted") for note in told["notes"])
         assert f"no {part} is ever accepted" in page

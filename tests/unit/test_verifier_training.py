@@ -12,11 +12,13 @@ from configs.routing import TrainSettings
 from engine.cache.features import NAMES
 from engine.cache.profile import profile
 from engine.cache.verifier import Logistic
+from engine.cache.verifier_file import SHIPPED, load_sheet
 from engine.errors import TrainingRefused
 from engine.evals.score import calibration_error
 from engine.training import verifier_job
 from engine.training.pairs.pair import Pair
 from engine.training.pairs.read import read_pairs
+from engine.training.verifier_card import model_card
 from engine.training.verifier_figures import CLOSED, NEVER, Goal, Thresholds, choose, exceed, rate
 from engine.training.verifier_fit import BY_LENGTH, OF_EDITS, UP, Examples, fit_parts, moved
 from engine.training.verifier_job import (
@@ -317,3 +319,14 @@ def test_what_is_learned_from_holds_edits_strangers_and_what_follows() -> None:
     }
     for pair, judged in zip(learned.pairs, learned.judged, strict=True):
         assert judged == (pair.kind not in {"follows", "follows_not", "stranger"})
+
+
+@pytest.mark.req("cache.verify")
+def test_the_card_names_the_kinds_that_miss_the_goal_and_what_the_maker_remarks() -> None:
+    """Worst first, those within the goal not at all; a remark is among the notes."""
+    rates = {"modality": 0.2, "unit": 0.03, "number": 0.01}
+    sheet = load_sheet(SHIPPED)
+    metrics = {f"cross_validated.kind.{kind}.false_hit_rate": value for kind, value in rates.items()}
+    page = model_card(sheet.model_copy(update={"metrics": metrics}), ("chosen by hand",))
+    assert "1.6% of the different pairs: modality 20.0%, unit 3.0%." in page
+    assert page.rstrip().endswith("- chosen by hand")
