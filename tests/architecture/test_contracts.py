@@ -33,7 +33,7 @@ DECIDING = {
         "engine.cache.guard.rules",
         "engine.cache.guard.text",
     ),
-    *("engine.cache.guard.operators", "engine.cache.guard.signs"),
+    *("engine.cache.guard.operators", "engine.cache.guard.order", "engine.cache.guard.signs"),
     *("engine.cache.guard.turns", "engine.cache.guard.wording"),
     *("engine.cache.features", "engine.cache.profile", "engine.cache.verifier"),
     *("engine.routing.decide", "engine.routing.select", "engine.routing.chain", "engine.cost.policy"),

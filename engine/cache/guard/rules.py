@@ -15,6 +15,7 @@ from engine.cache.guard.figures import code, number, unit
 from engine.cache.guard.language import language_of
 from engine.cache.guard.names import entity, word
 from engine.cache.guard.operators import arithmetic, operators
+from engine.cache.guard.order import capitals_of_flags, capitals_of_units, figures_in_order, lines_of_code
 from engine.cache.guard.question import question
 from engine.cache.guard.signs import signs
 from engine.cache.guard.turns import antonym, direction, negation, quantifier
@@ -63,6 +64,10 @@ TEXT_RULES: Final[tuple[tuple[Rule, Callable[[str, str], str | None]], ...]] = (
     ("signs", signs),
     ("number", arithmetic),
     ("code", operators),
+    ("number", figures_in_order),
+    ("unit", capitals_of_units),
+    ("code", capitals_of_flags),
+    ("code", lines_of_code),
 )
 """About what stands between the words."""
 
