@@ -227,6 +227,8 @@ def test_few_pairs_of_ones_own_never_make_a_verifier_that_takes_others_for_the_s
         verifier = fitted_verifier(learn_from(cleaned(pairs)[0], (), settings, 1, _encode), settings, 1)
         wrong = ~seen.refused & (verifier.judge_rows(seen.rows) >= verifier.accept)
         assert float(wrong.mean()) <= settings.verifier_false_hits
+        assert not verifier.edit.weights.any()
+        assert not verifier.rewording.weights.any()
     assert (~seen.refused).sum() > 50
 
 
