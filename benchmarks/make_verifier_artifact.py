@@ -38,11 +38,11 @@ from engine.training.verifier_job import (
 )
 
 SEED: Final = 7
-LIMITS: Final = Thresholds(edit=-0.4548, rewording=2.1284)
+LIMITS: Final = Thresholds(edit=-0.4547, rewording=2.0475)
 """Log-odds of the fit that have to be exceeded. Chosen on the development rows for ``GOAL``."""
 ACCEPT: Final = 0.85
 """What the probability there is called: nearest to how often such pairs are the same among the rows."""
-GOAL: Final = Goal(false_hits=0.0148, passed_edits=0.15, known=100)
+GOAL: Final = Goal(false_hits=0.015, passed_edits=0.15, known=100)
 """On the development rows: below the 2 % that are promised, for chance."""
 REMARKS: Final = (
     "Both thresholds and what the probability at them is called were chosen on the rows of the evaluation folder.",
