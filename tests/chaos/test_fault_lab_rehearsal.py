@@ -109,7 +109,8 @@ async def test_a_store_can_be_broken_too_and_answers_keep_coming(tmp_path: Path)
     assert not any(shot.cached for shot in seen.shots if shot.due_s > after.from_s + 0.1)
     assert (before.label, after.label) == ("start", "store redis.cache: network: down")
     assert {move.subject for move in report.moves} == {"store:redis.cache"}
-    assert 25 <= report.calls <= 45
+    # Without the cache the same question at the same moment is still one call (cache.flight), so there may be few.
+    assert 2 * len(PLAN["load"]["prompts"]) <= report.calls <= 45
 
 
 async def test_the_stage_has_the_users_names_and_none_of_the_users_keys(tmp_path: Path) -> None:

@@ -197,10 +197,7 @@ def _seconds(work: Callable[[], object]) -> float:
 @pytest.mark.req("cache.verify")
 @pytest.mark.parametrize("kind", KINDS, ids=ascii)
 def test_no_endless_text_makes_the_guard_slow(kind: str) -> None:
-    """Four times the text is nowhere near sixteen times the work, in every reader and without the length limit.
-
-    CPU time, not the clock's.
-    """
+    """Four times the text is nowhere near sixteen times the work, in CPU time and without the length limit."""
 
     def made(size: int) -> str:
         return (kind * size)[:size]
