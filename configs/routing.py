@@ -153,7 +153,7 @@ class TrainSettings(Section):
     """Questions of other families that are taken as different from each question, the nearest ones."""
     verifier_edits: Annotated[int, Field(ge=0)] = 150
     """Pairs of each kind that are made by rule from the questions learned from; 0 makes none."""
-    verifier_false_hits: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.016
+    verifier_false_hits: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.018
     """Share of different questions that may be taken for the same: its thresholds are chosen for it. Less than the
     2 % that are promised, for chance."""
     verifier_passed_edits: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
