@@ -54,9 +54,7 @@ async def shop(folder: Path, *plays: Play, models: str = "m", **sections: Any) -
     options = {"routing": {"fallback_agents": []}, "cache": {"bound": {"shadow_share": 0.0}}} | sections
     async with ScriptedProvider() as provider:
         provider.script(*plays, *(Play(reply=f"answer {at}") for at in range(20)))
-        settings = await engine_settings(
-            folder, dict.fromkeys(models, provider.url), redis=PATIENT, **options
-        )
+        settings = await engine_settings(folder, dict.fromkeys(models, provider.url), redis=PATIENT, **options)
         async with Engine.open(settings=settings) as engine:
             engine.register_agent(FAQ)
             yield Shop(engine=engine, provider=provider)
